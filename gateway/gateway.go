@@ -1,0 +1,197 @@
+// Package gateway is Fanfare itself: the door that lets connections in, the hub between broker and
+// loops, sessions, and the ops endpoints.
+//
+// A message's way: loop → protocol → session → broker; broker → hub → loops. See ARCHITECTURE.md.
+//
+// # Concurrency
+//
+// Sockets, sessions and shares belong to their loop. The hub has locks of its own, held for the
+// time of a look-up or of encoding one message. Everything else is static after [New], or atomic.
+package gateway
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fanfare-ws/fanfare/auth"
+	"github.com/fanfare-ws/fanfare/gateway/loop"
+	"github.com/fanfare-ws/fanfare/pubsub"
+)
+
+// Gateway is one instance.
+type Gateway struct {
+	cfg      Config
+	log      *slog.Logger
+	proxies  proxies
+	serves   [secureRoute + 1]bool
+	page     bool
+	instance uint64 // random: names this run of this instance
+	began    time.Time
+	registry *prometheus.Registry
+	metrics  *metrics
+	loops    *loop.Group
+	shares   []*share // a loop
+	hub      *hub
+	web      *web
+
+	stopping atomic.Bool
+	broker   atomic.Pointer[error] // why the broker is away; nil before the first word of it
+}
+
+// New checks the configuration and makes an instance. The registry gets its metrics; more may be
+// registered on it.
+func New(cfg Config, registry *prometheus.Registry) (*Gateway, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
+	gw := &Gateway{
+		cfg: cfg, log: cfg.Logger, proxies: cfg.TrustedProxies, registry: registry,
+		instance: binary.BigEndian.Uint64(random[:]) | 1, began: time.Now(),
+	}
+	for r, name := range map[route]string{fanfareRoute: "fanfare", chatRoute: "chat", echoRoute: "echo", secureRoute: "secure"} {
+		gw.serves[r] = contains(cfg.Serve, name)
+	}
+	gw.page = contains(cfg.Serve, "page")
+	gw.metrics = newMetrics(registry)
+	lc := cfg.Loop
+	lc.Now, lc.Logger = gw.now, cfg.Logger
+	lc.Latency, lc.TickSeconds = gw.metrics.delivery, gw.metrics.tick
+	if gw.loops, err = loop.New(lc, door{gw}); err != nil {
+		return nil, err
+	}
+	for range gw.loops.Loops() {
+		gw.shares = append(gw.shares, &share{users: make(map[string][]*session)})
+	}
+	registry.MustRegister(&loopCollector{gw})
+	gw.hub = &hub{gw: gw, broker: cfg.Broker, interest: make(map[pubsub.Target]*interest)}
+	gw.web = newWeb(gw)
+	return gw, nil
+}
+
+// now is the instance's clock, in nanoseconds.
+func (gw *Gateway) now() int64 { return int64(time.Since(gw.began)) }
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func (gw *Gateway) authenticate(ctx context.Context, c auth.Credential) (auth.Identity, error) {
+	if c.Token == "" {
+		return auth.Identity{}, auth.ErrNoCredential
+	}
+	if gw.cfg.Auth == nil {
+		return auth.None{}.Authenticate(ctx, c)
+	}
+	return gw.cfg.Auth.Authenticate(ctx, c)
+}
+
+// publish hands a message to the broker and counts it.
+func (gw *Gateway) publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
+	began := gw.now()
+	gw.cfg.Broker.Publish(m, func(r pubsub.Receipt, err error) {
+		if err != nil {
+			gw.metrics.publishFailed.Inc()
+		} else {
+			gw.metrics.published.Inc()
+			gw.metrics.publish.Observe(float64(gw.now()-began) / 1e9)
+		}
+		done(r, err)
+	})
+}
+
+// brokerUp notes what the broker says of itself.
+func (gw *Gateway) brokerUp(err error) {
+	gw.broker.Store(&err)
+	if err != nil {
+		gw.metrics.brokerUp.Set(0)
+		gw.log.Warn("broker away", "error", err)
+		return
+	}
+	gw.metrics.brokerUp.Set(1)
+	gw.log.Info("broker up")
+}
+
+// ready is why this instance should get no new sockets, nil if it should.
+func (gw *Gateway) ready() error {
+	if gw.stopping.Load() {
+		return errors.New("stopping")
+	}
+	switch err := gw.broker.Load(); {
+	case err == nil:
+		return errors.New("the broker is not up yet")
+	case *err != nil:
+		return fmt.Errorf("the broker is away: %w", *err)
+	}
+	return nil
+}
+
+// Run serves until ctx ends, then stops: no new sockets, then all are closed, then the rest. An
+// error is one that no waiting would mend.
+func (gw *Gateway) Run(ctx context.Context) error {
+	var tasks sync.WaitGroup
+	// The broker outlives the sockets: what they publish as they end still goes out.
+	brokerCtx, stopBroker := context.WithCancel(context.Background())
+	defer stopBroker()
+	failed := make(chan error, 3)
+	tasks.Go(func() {
+		if err := gw.cfg.Broker.Run(brokerCtx, gw.hub); err != nil && brokerCtx.Err() == nil {
+			failed <- fmt.Errorf("broker: %w", err)
+		}
+	})
+	tasks.Go(gw.loops.Run)
+	if err := gw.loops.Serve(gw.cfg.Public); err != nil {
+		failed <- err
+	}
+	stopWeb := gw.web.run(&tasks, failed)
+	sweep := time.NewTicker(linger / 2)
+	defer sweep.Stop()
+
+	var err error
+	for running := true; running; {
+		select {
+		case now := <-sweep.C:
+			gw.hub.sweep(now)
+		case err = <-failed:
+			running = false
+		case <-ctx.Done():
+			running = false
+		}
+	}
+	gw.stop()
+	stopBroker()
+	gw.loops.Close()
+	stopWeb()
+	tasks.Wait()
+	return err
+}
+
+// stop closes every socket and waits until they are gone, for at most Drain.
+func (gw *Gateway) stop() {
+	gw.log.Info("stopping", "sockets", gw.loops.Open(), "drain", gw.cfg.Drain)
+	gw.stopping.Store(true)
+	gw.loops.StopAccepting()
+	gw.loops.EndAll(loop.Shutdown)
+	deadline := time.NewTimer(gw.cfg.Drain)
+	defer deadline.Stop()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	for gw.loops.Held() > 0 {
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			gw.log.Warn("sockets left at the end of --drain", "sockets", gw.loops.Held())
+			return
+		}
+	}
+}

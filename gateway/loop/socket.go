@@ -1,0 +1,223 @@
+package loop
+
+import (
+	"errors"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/fanfare-ws/fanfare/gateway/frame"
+	"github.com/fanfare-ws/fanfare/pubsub"
+)
+
+// Ref names a socket from outside its loop. It stays safe to use when the socket is gone: the
+// generation tells.
+type Ref struct{ slot, gen uint32 }
+
+// Handler is what a socket's frames mean. Its methods are called on the loop's goroutine and must
+// not wait.
+type Handler interface {
+	// Open is called once, first.
+	Open(*Socket)
+	// Message hands over a whole message, op being text (then it is UTF-8) or binary. The payload
+	// is valid only during the call.
+	Message(s *Socket, op ws.OpCode, payload []byte)
+	// Skipped tells that a slow socket was moved to the newest message of a room; it missed what
+	// was before, and pos is the position of the newest.
+	Skipped(s *Socket, room string, pos pubsub.Position)
+	// Closed is called once, last, when the socket ends. Its rooms are left right after.
+	Closed(s *Socket, o Outcome)
+}
+
+type state uint8
+
+const (
+	handshaking state = iota // reading the header block
+	open
+	closing // close frame or final answer queued or sent; waiting for the peer's end
+	dead
+)
+
+// Socket is one connection. It is owned by its loop: every method but Ref, ID and Loop is to be
+// called on the loop's goroutine, which is where a Handler's methods run.
+type Socket struct {
+	loop    *Loop
+	handler Handler
+	stream  *stream // the goroutine transport's connection; nil on epoll
+
+	// Write state.
+	out     []byte       // acks, errors, direct frames: what is not a room's; sent before any room's
+	mid     *roomLog     // the log a frame of which is half sent, nil at a frame boundary
+	members []membership // the logs it is a member of
+
+	// Read state.
+	parser frame.Parser
+	head   []byte // a header block not yet whole; nil otherwise
+
+	fd         int32
+	slot, gen  uint32
+	lastRead   uint32 // loop clock, seconds
+	expires    uint32 // loop clock, seconds, of the token or of a closing handshake; 0: never
+	state      state
+	blocked    bool // the last send was short: waiting to be writable
+	outListed  bool // in loop.outs
+	pinged     bool // a ping is out and nothing was read since
+	peerClosed bool // a close frame or the end of the stream was read
+	shut       bool // our side of the stream is shut
+}
+
+// membership is a socket's side of a member: which log, and where in its members.
+type membership struct {
+	log   *roomLog
+	index int32
+}
+
+// Ref names the socket for [Loop.Do].
+func (s *Socket) Ref() Ref { return Ref{s.slot, s.gen} }
+
+// ID names the socket on this instance, as in [Broadcast].Skip. It is never 0.
+func (s *Socket) ID() uint64 {
+	return uint64(s.loop.index+1)<<56 | uint64(s.gen&0xffffff)<<32 | uint64(s.slot)
+}
+
+// Loop is the loop that owns the socket.
+func (s *Socket) Loop() *Loop { return s.loop }
+
+// Ended reports whether the socket is no longer open.
+func (s *Socket) Ended() bool { return s.state != open }
+
+// Send queues frames for this socket alone. They leave at the end of the tick, before what its
+// rooms have for it. The bytes are copied.
+func (s *Socket) Send(frames []byte) {
+	if s.state == open {
+		s.queue(frames)
+	}
+}
+
+func (s *Socket) queue(b []byte) {
+	if n := len(s.loop.spareOut); s.out == nil && n > 0 {
+		s.out, s.loop.spareOut = s.loop.spareOut[n-1], s.loop.spareOut[:n-1]
+	}
+	s.out = append(s.out, b...)
+	s.listOut()
+}
+
+func (s *Socket) listOut() {
+	if !s.outListed && !s.blocked {
+		s.outListed = true
+		s.loop.outs = append(s.loop.outs, s)
+	}
+}
+
+// Expire ends the socket at t with outcome Expired, unless it is called again before; zero: never.
+func (s *Socket) Expire(t time.Time) {
+	s.expires = 0
+	if !t.IsZero() {
+		s.expires = max(s.loop.clockAt(t), 1)
+		s.loop.dueAt(s.expires, s)
+	}
+}
+
+// End ends the socket: what its rooms and its queue hold for it is still sent, then a close frame
+// with the outcome's code. A reason other than the outcome's own may be given.
+func (s *Socket) End(o Outcome, reason ...string) {
+	if s.state != open {
+		return
+	}
+	text := o.Reason()
+	if len(reason) > 0 {
+		text = reason[0]
+	}
+	s.finish(o, frame.AppendClose(nil, o.Code(), text))
+}
+
+// finish leaves all rooms, queues the last bytes and waits for the peer's end for a bounded time.
+func (s *Socket) finish(o Outcome, last []byte) {
+	l := s.loop
+	if !s.blocked && o != Slow {
+		l.catchUp(s) // what is in its rooms' logs comes before the close frame
+	}
+	if s.state != open {
+		return // the peer was found gone
+	}
+	s.state = closing
+	s.parser.Release()
+	l.ended(s, o)
+	s.queue(last)
+	l.closeBy(s)
+}
+
+// drop ends the socket at once: nobody is there any more.
+func (s *Socket) drop(o Outcome) {
+	if s.state == dead {
+		return
+	}
+	l, was := s.loop, s.state
+	s.state = dead
+	s.parser.Release()
+	if was == open {
+		l.ended(s, o)
+	}
+	l.disconnect(s)
+}
+
+// received takes bytes from the connection; data may be changed.
+func (s *Socket) received(data []byte) {
+	l := s.loop
+	s.lastRead, s.pinged = l.clock, false
+	l.stats.BytesIn.Add(uint64(len(data)))
+	for s.state == open {
+		ev, n, ok, err := s.parser.Next(data, l.cfg.MaxMessage)
+		data = data[n:]
+		if err != nil {
+			s.broke(err)
+		}
+		if !ok {
+			return
+		}
+		s.event(ev)
+	}
+}
+
+func (s *Socket) event(ev frame.Event) {
+	switch ev.Op {
+	case ws.OpText, ws.OpBinary:
+		s.loop.stats.Received.Add(1)
+		s.handler.Message(s, ev.Op, ev.Payload)
+	case ws.OpPing:
+		s.queue(frame.AppendFrame(s.loop.small[:0], ws.OpPong, ev.Payload))
+	case ws.OpClose:
+		code, _, err := frame.ParseClose(ev.Payload)
+		if err != nil {
+			s.broke(err)
+			return
+		}
+		s.peerClosed = true
+		s.finish(ClientClosed, frame.AppendClose(nil, code, ""))
+	}
+	if len(s.out) > s.loop.cfg.SlowLimit {
+		s.tooSlow()
+	}
+}
+
+func (s *Socket) tooSlow() {
+	if s.state == open {
+		s.loop.stats.Slow.Add(1)
+		s.End(Slow)
+	}
+}
+
+// broke ends the socket for breaking RFC 6455, with the code that the parser names.
+func (s *Socket) broke(err error) {
+	o, reason := ProtocolError, ProtocolError.Reason()
+	if e, ok := errors.AsType[*frame.Error](err); ok {
+		reason = e.Reason
+		switch e.Code {
+		case ws.StatusInvalidFramePayloadData:
+			o = InvalidText
+		case ws.StatusMessageTooBig:
+			o = TooLarge
+		}
+	}
+	s.End(o, reason)
+}

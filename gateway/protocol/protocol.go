@@ -1,0 +1,116 @@
+// Package protocol says how a socket's frames mean commands, one file a protocol: fanfare.v1, and
+// the plain ones: chat, echo, secure.
+//
+// A protocol is called on the loop's goroutine and never waits; neither do the methods of
+// [Session], whose callbacks are called on that goroutine too, and not at all once the socket has
+// ended.
+package protocol
+
+import (
+	"errors"
+	"unicode/utf8"
+
+	"github.com/gobwas/ws"
+
+	"github.com/fanfare-ws/fanfare/auth"
+	"github.com/fanfare-ws/fanfare/gateway/frame"
+	"github.com/fanfare-ws/fanfare/gateway/loop"
+	"github.com/fanfare-ws/fanfare/pubsub"
+)
+
+// The encodings of a message, see [Encode].
+const (
+	JSON  loop.Encoding = iota // a fanfare.v1 object
+	Plain                      // the payload alone
+)
+
+// Errors of a [Session], beside those of the broker.
+var (
+	ErrForbidden    = errors.New("not permitted")
+	ErrTooManyRooms = errors.New("too many rooms")
+)
+
+// Session is what a protocol may do with its socket.
+type Session interface {
+	// ID names the socket among all instances; Instance is this one's name; User is who it
+	// belongs to, empty if not known; PingSeconds is the interval of the server's pings.
+	ID() string
+	Instance() string
+	User() string
+	PingSeconds() int
+	// Take counts a message against the socket's rate and reports whether it is within it.
+	Take() bool
+	// Send queues whole frames for this socket alone; they are copied.
+	Send(frames []byte)
+	// Join makes the socket a member of a room; done is told the position of the newest message
+	// that it will not get. With the broker away it fails, or, with patience, is done later.
+	Join(room string, patience bool, done func(pubsub.Position, error))
+	// Leave ends the membership and reports whether there was one.
+	Leave(room string) bool
+	// Publish sends a message; From and Origin are filled in. The payload is not copied. done may
+	// be nil.
+	Publish(m pubsub.Message, done func(pubsub.Receipt, error))
+	// Authenticate takes a fresh token for the same user.
+	Authenticate(token string, done func(error))
+	// Allow reports whether the socket may do that in the room.
+	Allow(room string, a auth.Action) bool
+	// End ends the socket; a reason other than the outcome's own may be given.
+	End(o loop.Outcome, reason ...string)
+}
+
+// Protocol is one socket's protocol.
+type Protocol interface {
+	// Encoding in which the socket gets its messages.
+	Encoding() loop.Encoding
+	// Open is called once, first; for a known user when its messages are sure to come.
+	Open(Session)
+	// Message hands over a whole message; the payload is valid only during the call.
+	Message(s Session, op ws.OpCode, payload []byte)
+	// Skipped tells that messages of a room up to the position were left out, the socket being slow.
+	Skipped(s Session, room string, pos pubsub.Position)
+	// Closed is called once, last. Nothing can be sent any more, but published.
+	Closed(Session)
+}
+
+// Encode appends a message as the wire bytes of an encoding: one whole frame.
+func Encode(dst []byte, enc loop.Encoding, m *pubsub.Message) []byte {
+	if enc == JSON {
+		return encodeJSON(dst, m)
+	}
+	if m.Kind == pubsub.Binary || m.Kind == pubsub.Foreign && !utf8.Valid(m.Payload) {
+		return frame.AppendFrame(dst, ws.OpBinary, m.Payload)
+	}
+	return frame.AppendFrame(dst, ws.OpText, m.Payload)
+}
+
+// CheckRoom reports why a name cannot be a room's: empty, over 255 bytes, not UTF-8, or with
+// control characters in it.
+func CheckRoom(name string) error {
+	switch {
+	case name == "":
+		return errors.New("a room's name is needed")
+	case len(name) > 255:
+		return errors.New("a room's name has at most 255 bytes")
+	case !utf8.ValidString(name):
+		return errors.New("a room's name is UTF-8")
+	}
+	for i := range len(name) {
+		if name[i] < ' ' || name[i] == 0x7f {
+			return errors.New("a room's name has no control characters")
+		}
+	}
+	return nil
+}
+
+// text sends one text frame.
+func text(s Session, parts ...string) {
+	n := 0
+	for _, p := range parts {
+		n += len(p)
+	}
+	b := frame.AppendHeader(make([]byte, 0, n+10), ws.OpText, n)
+	for _, p := range parts {
+		b = append(b, p...)
+	}
+	s.Send(b)
+}

@@ -1,0 +1,204 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/fanfare-ws/fanfare/auth"
+	"github.com/fanfare-ws/fanfare/gateway/loop"
+	"github.com/fanfare-ws/fanfare/gateway/protocol"
+	"github.com/fanfare-ws/fanfare/pubsub"
+)
+
+// session joins a socket, its protocol and its identity. It is owned by the socket's loop.
+type session struct {
+	gw      *Gateway
+	socket  *loop.Socket
+	proto   protocol.Protocol
+	who     auth.Identity
+	client  string   // address, for the debug log; empty when that is off
+	pending []string // rooms whose join is under way
+
+	tokens  float32 // of the rate limit
+	taken   int64   // when tokens was right, on the gateway's clock
+	greeted bool    // the protocol's Open was called
+	named   bool    // the hub knows of the user's interest
+}
+
+func newSession(gw *Gateway, p protocol.Protocol, who auth.Identity) *session {
+	return &session{gw: gw, proto: p, who: who}
+}
+
+// Open registers the user, so that its messages come, and greets.
+func (s *session) Open(sock *loop.Socket) {
+	s.socket = sock
+	s.tokens, s.taken = float32(s.gw.cfg.Burst), s.gw.now()
+	if !s.who.Expires.IsZero() {
+		sock.Expire(s.who.Expires)
+	}
+	if _, refused := s.proto.(protocol.Refused); refused || s.who.User == "" {
+		s.greet()
+		return
+	}
+	s.named = true
+	s.gw.shares[sock.Loop().Index()].add(s)
+	s.gw.hub.join(pubsub.User(s.who.User), sock, s.proto.Encoding(), false, func(pubsub.Position, error) { s.greet() })
+}
+
+func (s *session) greet() {
+	if !s.greeted {
+		s.greeted = true
+		s.gw.log.Debug("socket open", "socket", s.ID(), "user", s.who.User, "client", s.client)
+		s.proto.Open(s)
+	}
+}
+
+// Message hands a message to the protocol.
+func (s *session) Message(_ *loop.Socket, op ws.OpCode, payload []byte) {
+	s.greet() // a client that does not wait for its welcome still gets it first
+	s.proto.Message(s, op, payload)
+}
+
+// Skipped hands on that messages were left out.
+func (s *session) Skipped(_ *loop.Socket, room string, pos pubsub.Position) {
+	s.proto.Skipped(s, room, pos)
+}
+
+// Closed ends the socket's interest in its rooms.
+func (s *session) Closed(_ *loop.Socket, o loop.Outcome) {
+	s.gw.log.Debug("socket closed", "socket", s.ID(), "outcome", o)
+	s.proto.Closed(s)
+	enc := s.proto.Encoding()
+	s.socket.EachRoom(func(room string) { s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), enc) })
+	for _, room := range s.pending {
+		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), enc)
+	}
+	if s.named {
+		s.gw.shares[s.socket.Loop().Index()].remove(s)
+		s.gw.hub.leave(pubsub.User(s.who.User), s.socket.Loop(), enc)
+	}
+}
+
+func (s *session) ID() string { return fmt.Sprintf("%016x-%x", s.gw.instance, s.socket.ID()) }
+
+func (s *session) Instance() string { return s.gw.cfg.Name }
+func (s *session) User() string     { return s.who.User }
+func (s *session) PingSeconds() int { return int(s.gw.cfg.Loop.Ping / time.Second) }
+func (s *session) Send(frames []byte) {
+	s.socket.Send(frames)
+}
+func (s *session) End(o loop.Outcome, reason ...string) { s.socket.End(o, reason...) }
+func (s *session) Allow(room string, a auth.Action) bool {
+	return s.who.Permissions.Allow(room, a)
+}
+
+// Take is a token bucket: Burst at first, Rate more a second.
+func (s *session) Take() bool {
+	rate := s.gw.cfg.Rate
+	if rate < 0 {
+		return true
+	}
+	now := s.gw.now()
+	s.tokens = min(s.tokens+float32(now-s.taken)/1e9*float32(rate), float32(s.gw.cfg.Burst))
+	s.taken = now
+	if s.tokens < 1 {
+		return false
+	}
+	s.tokens--
+	return true
+}
+
+func (s *session) Join(room string, patience bool, done func(pubsub.Position, error)) {
+	member := s.socket.Member(room)
+	switch {
+	case !s.Allow(room, auth.Join):
+		done(pubsub.Position{}, protocol.ErrForbidden)
+		return
+	case !member && !slices.Contains(s.pending, room) && s.socket.Rooms()+len(s.pending) >= s.gw.cfg.MaxRooms:
+		done(pubsub.Position{}, protocol.ErrTooManyRooms)
+		return
+	}
+	s.pending = append(s.pending, room)
+	enc, target := s.proto.Encoding(), pubsub.Room(room)
+	s.gw.hub.join(target, s.socket, enc, patience, func(pos pubsub.Position, err error) {
+		i := slices.Index(s.pending, room)
+		s.pending = slices.Delete(s.pending, i, i+1)
+		if len(s.pending) == 0 {
+			s.pending = nil
+		}
+		if err == nil && !s.socket.Member(room) {
+			pos = s.socket.Join(room, enc, pos)
+		} else { // it failed, or a join before it did it already
+			s.gw.hub.leave(target, s.socket.Loop(), enc)
+		}
+		done(pos, err)
+	})
+}
+
+func (s *session) Leave(room string) bool {
+	if !s.socket.Leave(room) {
+		return false
+	}
+	s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.proto.Encoding())
+	return true
+}
+
+func (s *session) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
+	m.From = s.who.User
+	m.Origin = pubsub.Origin{Instance: s.gw.instance, Socket: s.socket.ID(), Sent: s.gw.now()}
+	ref, l := s.socket.Ref(), s.socket.Loop()
+	s.gw.publish(m, func(r pubsub.Receipt, err error) {
+		if done != nil {
+			l.Do(ref, func(*loop.Socket) {
+				if !s.socket.Ended() {
+					done(r, err)
+				}
+			})
+		}
+	})
+}
+
+var errOtherUser = errors.New("the token is another user's")
+
+func (s *session) Authenticate(token string, done func(error)) {
+	who, err := s.gw.authenticate(context.Background(), auth.Credential{Token: token, Source: auth.Bearer})
+	if err == nil && who.User != s.who.User {
+		err = errOtherUser
+	}
+	if err != nil {
+		s.gw.log.Debug("fresh token refused", "error", err)
+	} else {
+		s.who = who
+		s.socket.Expire(who.Expires)
+	}
+	done(err)
+}
+
+// share is what a loop's sessions have in common. It is owned by the loop.
+type share struct{ users map[string][]*session }
+
+func (sh *share) add(s *session) { sh.users[s.who.User] = append(sh.users[s.who.User], s) }
+
+func (sh *share) remove(s *session) {
+	list := sh.users[s.who.User]
+	if i := slices.Index(list, s); i >= 0 {
+		list = slices.Delete(list, i, i+1)
+	}
+	if len(list) == 0 {
+		delete(sh.users, s.who.User)
+		return
+	}
+	sh.users[s.who.User] = list
+}
+
+// direct sends the frames to the user's sockets on this loop.
+func (sh *share) direct(user string, frames *[loop.Encodings][]byte) {
+	for _, s := range sh.users[user] {
+		s.socket.Send(frames[s.proto.Encoding()])
+	}
+}
