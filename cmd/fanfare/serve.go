@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/fanfare-ws/fanfare/auth"
+	"github.com/fanfare-ws/fanfare/gateway"
+	"github.com/fanfare-ws/fanfare/gateway/loop"
+	"github.com/fanfare-ws/fanfare/pubsub"
+	"github.com/fanfare-ws/fanfare/pubsub/memory"
+	"github.com/fanfare-ws/fanfare/pubsub/redis"
+)
+
+// serve runs a gateway until ctx ends.
+func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	var o options
+	if err := o.read(args, os.Environ(), stderr); err != nil {
+		return err
+	}
+	log := newLogger(&o, stderr)
+	registry := prometheus.NewRegistry()
+	cfg, err := wire(&o, log, registry)
+	if err != nil {
+		return err
+	}
+	scheme := ""
+	if cfg.Public, cfg.Ops, err = listen(&o); err != nil {
+		return err
+	}
+	if o.TLSCert != "" {
+		scheme = "s"
+	}
+	gw, err := gateway.New(cfg, registry)
+	if err != nil {
+		cfg.Public.Close()
+		cfg.Ops.Close()
+		return err
+	}
+	public, ops := shown(cfg.Public.Addr()), shown(cfg.Ops.Addr())
+	if contains(o.Serve, "page") {
+		fmt.Fprintf(stdout, "page   http%s://%s/\n", scheme, public)
+	}
+	fmt.Fprintf(stdout, "socket ws%s://%s/ws\n", scheme, public)
+	fmt.Fprintf(stdout, "ops    http://%s/\n", ops)
+	return gw.Run(ctx)
+}
+
+// wire makes the parts that the options ask for and reports all that cannot be.
+func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.Config, error) {
+	var errs []error
+	cfg := gateway.Config{
+		Name: o.Name, Version: buildVersion(), Logger: log,
+		Credentials:    auth.Finder{SessionCookie: o.SessionCookie, TokenParam: o.TokenParam},
+		RejectHTTP:     o.Reject == "http",
+		APIKey:         o.APIKey,
+		TrustedProxies: o.TrustedProxies,
+		Serve:          o.Serve,
+		MaxRooms:       o.MaxRooms, Rate: o.Rate, Burst: o.Burst, Drain: o.Drain,
+		Loop: loop.Config{
+			Transport:  loop.Transport(o.Transport),
+			MaxMessage: int(o.MaxMessage), MaxHeader: int(o.MaxHeader), MaxSockets: o.MaxSockets,
+			SlowLimit: int(o.SlowLimit), SlowSkip: o.Slow == "skip",
+			HandshakeTimeout: o.HandshakeTimeout, Ping: o.Ping, Idle: o.Idle,
+		},
+	}
+	if cfg.Name == "" {
+		cfg.Name, _ = os.Hostname()
+	}
+	var err error
+	cfg.Origins, err = auth.NewOrigins(o.Origins)
+	errs = append(errs, err)
+	if contains(o.Auth, "jwt") {
+		jwt, err := auth.NewJWT(auth.JWTConfig{Key: o.JWTKey, KeyFile: o.JWTKeyFile, Audience: o.JWTAudience, Issuer: o.JWTIssuer})
+		errs = append(errs, err)
+		if err == nil {
+			cfg.Auth = jwt
+			if jwt.WeakKey() {
+				log.Warn("--jwt-key is shorter than 32 bytes: fit for development only")
+			}
+		}
+	}
+	kept := pubsub.Retentions{{Match: "*", History: o.History, TTL: o.HistoryTTL}}
+	if o.Redis == "" {
+		cfg.Broker = memory.New(memory.Config{Retentions: kept})
+	} else {
+		cfg.Broker, err = redis.New(redis.Config{
+			URL: o.Redis, Prefix: o.RedisPrefix, Partitions: o.RedisPartitions, Name: cfg.Name,
+			Retentions: kept, Logger: log, Registerer: registry,
+		})
+		errs = append(errs, err)
+	}
+	return cfg, errors.Join(errs...)
+}
+
+// listen opens both ports.
+func listen(o *options) (public, ops net.Listener, err error) {
+	var cert tls.Certificate
+	if o.TLSCert != "" {
+		if cert, err = tls.LoadX509KeyPair(o.TLSCert, o.TLSKey); err != nil {
+			return nil, nil, fmt.Errorf("--tls-cert: %w", err)
+		}
+	}
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // sockets on it cost more, and no browser speaks it
+	if public, err = plain.Listen(context.Background(), "tcp", o.Listen); err != nil {
+		return nil, nil, fmt.Errorf("--listen: %w", err)
+	}
+	if ops, err = net.Listen("tcp", o.Ops); err != nil {
+		public.Close()
+		return nil, nil, fmt.Errorf("--ops: %w", err)
+	}
+	if o.TLSCert != "" {
+		public = tls.NewListener(public, &tls.Config{
+			Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
+		})
+	}
+	return public, ops, nil
+}
+
+// shown is an address as one can open it.
+func shown(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("localhost", port)
+	}
+	return a.String()
+}
+
+func newLogger(o *options, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(o.LogLevel)) // was checked
+	h := &slog.HandlerOptions{Level: level}
+	if o.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, h))
+	}
+	return slog.New(slog.NewTextHandler(w, h))
+}

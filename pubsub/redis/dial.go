@@ -1,0 +1,28 @@
+package redis
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// unanswered is how long data may stay unacknowledged before the kernel gives a connection up.
+const unanswered = 5 * time.Second
+
+type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// newDialer does what go-redis' own would, and has the kernel give up dead connections early.
+func newDialer(o *goredis.Options) dialer {
+	plain := &net.Dialer{
+		Timeout:         dialTimeout,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
+		Control:         control,
+	}
+	if o.TLSConfig == nil {
+		return plain.DialContext
+	}
+	return (&tls.Dialer{NetDialer: plain, Config: o.TLSConfig}).DialContext
+}

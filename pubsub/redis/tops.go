@@ -1,0 +1,123 @@
+package redis
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/fanfare-ws/fanfare/pubsub"
+)
+
+// tops reads the newest positions of rooms: of those that Redis has confirmed, for the answer to
+// Subscribe and after a reconnect, and now and then of all.
+func (b *Broker) tops(ctx context.Context) {
+	all := time.NewTimer(jitter(b.topsEvery))
+	defer all.Stop()
+	for {
+		select {
+		case <-b.subs.confirm:
+			b.topsOfConfirmed(ctx)
+		case <-all.C:
+			b.topsOfAll(ctx)
+			all.Reset(jitter(b.topsEvery))
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// jitter is d, give or take a fifth.
+func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }
+
+func (b *Broker) topsOfConfirmed(ctx context.Context) {
+	for ctx.Err() == nil {
+		jobs := b.subs.takeConfirmed(maxBatch)
+		if len(jobs) == 0 {
+			return
+		}
+		failed := b.answerTops(ctx, jobs)
+		if len(failed) > 0 {
+			b.subs.putBack(failed)
+			pause(ctx, 200*time.Millisecond)
+			signal(b.subs.confirm)
+			return
+		}
+	}
+}
+
+// answerTops does the jobs, and returns those whose position could not be read.
+func (b *Broker) answerTops(ctx context.Context, jobs []topJob) (failed []topJob) {
+	var rooms []*sub
+	for _, j := range jobs {
+		if j.sub.history {
+			rooms = append(rooms, j.sub)
+		}
+	}
+	positions, err := b.readTops(ctx, rooms)
+	for _, j := range jobs {
+		var at pubsub.Position
+		if j.sub.history {
+			var ok bool
+			if at, ok = positions[j.sub]; !ok {
+				failed = append(failed, j)
+				continue
+			}
+			if j.tell {
+				b.tell(j.sub, at)
+			}
+		}
+		for _, w := range j.waiting {
+			w.done(at, nil)
+		}
+	}
+	if err != nil {
+		if ok, skipped := b.badTops.now(); ok {
+			b.log.Warn("the newest positions of rooms cannot be read", "error", err, "suppressed", skipped)
+		}
+	}
+	return failed
+}
+
+func (b *Broker) topsOfAll(ctx context.Context) {
+	for rooms := range slices.Chunk(b.subs.liveRooms(), maxBatch) {
+		positions, err := b.readTops(ctx, rooms)
+		if err != nil || ctx.Err() != nil {
+			return // health finds out about Redis, and the next time is soon
+		}
+		for _, u := range rooms {
+			b.tell(u, positions[u])
+		}
+		b.topsOfConfirmed(ctx) // they are waited for
+	}
+}
+
+func (b *Broker) tell(u *sub, at pubsub.Position) {
+	if b.subs.isLive(u) {
+		b.handler.Top(u.target.Name, at)
+	}
+}
+
+// readTops reads in one pipeline. What could not be read is missing in the result, and err says why.
+func (b *Broker) readTops(ctx context.Context, rooms []*sub) (_ map[*sub]pubsub.Position, err error) {
+	command := func(i int, load bool) *goredis.Cmd {
+		return b.readCommand(ctx, rooms[i].target.Name, pubsub.Query{}, load)
+	}
+	cmds := make([]*goredis.Cmd, len(rooms))
+	for i := range rooms {
+		cmds[i] = command(i, false)
+	}
+	b.execReads(cmds, command)
+	positions := make(map[*sub]pubsub.Position, len(rooms))
+	for i, c := range cmds {
+		h, e := b.history(rooms[i].target.Name, pubsub.Query{}, c)
+		if e != nil {
+			err = e
+			continue
+		}
+		positions[rooms[i]] = h.Top
+	}
+	return positions, err
+}

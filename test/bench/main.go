@@ -1,0 +1,112 @@
+//go:build linux
+
+// Command bench measures Fanfare against the bare baseline of test/bench/baseline: the same load,
+// from the same generator (fanfare bench), one after the other and again, on loopback. What counts
+// is the ratio of the two in one run: machines differ, and so does one machine from minute to minute.
+//
+// It starts all servers itself, on free ports, and ends each of them, also when interrupted.
+// Started by test/bench/run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options is the command line.
+type options struct {
+	work         string         // directory for what is built and what servers keep; removed at the end
+	rounds       int            // of each row; medians are shown
+	duration     time.Duration  // that each run measures
+	only         *regexp.Regexp // rows to run
+	threads      int            // of the baseline
+	args         []string       // more for fanfare serve
+	baselineOnly bool
+}
+
+func main() {
+	runtime.LockOSThread() // processes die with the thread that started them (Pdeathsig)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	o, err := parse(os.Args[1:])
+	if o.work != "" {
+		defer os.RemoveAll(o.work)
+	}
+	if err != nil {
+		return err
+	}
+	if o.work == "" {
+		if o.work, err = os.MkdirTemp("", "fanfare-bench-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(o.work)
+	}
+	if err := build(ctx, o); err != nil {
+		return err
+	}
+	return measure(ctx, o)
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	fs := flag.NewFlagSet("test/bench/run", flag.ContinueOnError)
+	fs.StringVar(&o.work, "work", "", "`directory` to build in, removed at the end (default a new one)")
+	fs.IntVar(&o.rounds, "rounds", 3, "runs of each row and server; medians are shown")
+	fs.DurationVar(&o.duration, "for", 5*time.Second, "time that each run measures")
+	only := fs.String("only", "", "run only the rows whose name matches this regular `expression`")
+	fs.IntVar(&o.threads, "baseline-threads", 1, "event loops of the baseline")
+	more := fs.String("fanfare-args", "", "more `flags` for fanfare serve, separated by spaces")
+	fs.BoolVar(&o.baselineOnly, "baseline-only", false, "measure the baseline alone")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	if fs.NArg() > 0 || o.rounds < 1 {
+		return o, errors.New("want flags only, and at least one round")
+	}
+	o.args = strings.Fields(*more)
+	var err error
+	o.only, err = regexp.Compile(*only)
+	return o, err
+}
+
+// build compiles what is measured; the working directory is the root of the repository.
+func build(ctx context.Context, o options) error {
+	commands := [][]string{{"gcc", "-O2", "-Wall", "-Wextra", "-pthread", "-o", o.baseline(), "test/bench/baseline/baseline.c"}}
+	if !o.baselineOnly {
+		commands = append(commands, []string{"go", "build", "-o", o.fanfare(), "./cmd/fanfare"})
+	}
+	for _, c := range commands {
+		cmd := exec.CommandContext(ctx, c[0], c[1:]...)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("%s: %w", strings.Join(c, " "), err)
+		}
+	}
+	return nil
+}
+
+func (o options) baseline() string { return filepath.Join(o.work, "baseline") }
+func (o options) fanfare() string  { return filepath.Join(o.work, "fanfare") }

@@ -1,0 +1,8 @@
+package fanfaretest
+
+import "syscall"
+
+// dieWithParent has the kernel kill the process when the test program dies without cleaning up.
+func dieWithParent() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+}
