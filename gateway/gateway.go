@@ -46,6 +46,7 @@ type Gateway struct {
 	web      *web
 
 	stopping atomic.Bool
+	inFlight atomic.Int64          // publishes that the broker has not answered
 	broker   atomic.Pointer[error] // why the broker is away; nil before the first word of it
 }
 
@@ -100,7 +101,9 @@ func (gw *Gateway) authenticate(ctx context.Context, c auth.Credential) (auth.Id
 // publish hands a message to the broker and counts it.
 func (gw *Gateway) publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
 	began := gw.now()
+	gw.inFlight.Add(1)
 	gw.cfg.Broker.Publish(m, func(r pubsub.Receipt, err error) {
+		defer gw.inFlight.Add(-1)
 		if err != nil {
 			gw.metrics.publishFailed.Inc()
 		} else {
@@ -191,7 +194,8 @@ func (t *trimmer) look(sockets int) {
 	t.last = sockets
 }
 
-// stop closes every socket and waits until they are gone, for at most Drain.
+// stop closes every socket and waits until they are gone, and what they published is, for at most
+// Drain.
 func (gw *Gateway) stop() {
 	gw.log.Info("stopping", "sockets", gw.loops.Open(), "drain", gw.cfg.Drain)
 	gw.stopping.Store(true)
@@ -201,7 +205,7 @@ func (gw *Gateway) stop() {
 	defer deadline.Stop()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
-	for gw.loops.Held() > 0 {
+	for gw.loops.Held() > 0 || gw.inFlight.Load() > 0 {
 		select {
 		case <-poll.C:
 		case <-deadline.C:

@@ -65,20 +65,27 @@ func (Fanfare) Skipped(s Session, room string, pos pubsub.Position) {
 // Message carries out a command.
 func (f Fanfare) Message(s Session, op ws.OpCode, payload []byte) {
 	var c command
-	if op == ws.OpBinary {
-		fail(s, nil, badRequest, "send text frames with one JSON object each")
-		return
+	var err error
+	if op == ws.OpText {
+		err = json.Unmarshal(payload, &c)
 	}
-	err := json.Unmarshal(payload, &c)
-	if len(c.ID) > 0 && !plainID(c.ID) {
-		fail(s, nil, badRequest, "id is a number or a string of at most 64 bytes")
-		return
+	badID := false
+	if bytes.Equal(c.ID, []byte("null")) {
+		c.ID = nil
+	} else if len(c.ID) > 0 && !plainID(c.ID) {
+		c.ID, badID = nil, true
 	}
-	if !s.Take() {
+	switch {
+	case !s.Take():
 		fail(s, c.ID, rateLimited, "too many messages")
 		return
-	}
-	if err != nil {
+	case op != ws.OpText:
+		fail(s, nil, badRequest, "send text frames with one JSON object each")
+		return
+	case badID:
+		fail(s, nil, badRequest, "id is a number or a string of at most 64 bytes")
+		return
+	case err != nil:
 		why := "not a JSON object"
 		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
 			why = "wrong type of " + t.Field
@@ -90,11 +97,7 @@ func (f Fanfare) Message(s Session, op ws.OpCode, payload []byte) {
 	case "join":
 		f.join(s, &c)
 	case "leave":
-		if !s.Leave(c.Room) {
-			fail(s, c.ID, notMember, "not a member of this room")
-			return
-		}
-		begin("left").string("room", c.Room).id(c.ID).send(s)
+		f.leave(s, &c)
 	case "publish":
 		f.publish(s, &c)
 	case "send":
@@ -126,6 +129,17 @@ func (Fanfare) join(s Session, c *command) {
 			w = w.epoch(pos.Epoch).int("offset", pos.Offset)
 		}
 		w.send(s)
+	})
+}
+
+func (Fanfare) leave(s Session, c *command) {
+	room, id := c.Room, c.ID
+	s.Leave(room, func(was bool) {
+		if !was {
+			fail(s, id, notMember, "not a member of this room")
+			return
+		}
+		begin("left").string("room", room).id(id).send(s)
 	})
 }
 
@@ -196,9 +210,6 @@ func plainID(id json.RawMessage) bool {
 }
 
 func fail(s Session, id json.RawMessage, c code, message string) {
-	if bytes.Equal(id, []byte("null")) {
-		id = nil
-	}
 	begin("error").id(id).string("code", string(c)).string("message", message).send(s)
 }
 

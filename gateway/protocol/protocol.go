@@ -45,8 +45,9 @@ type Session interface {
 	// Join makes the socket a member of a room; done is told the position of the newest message
 	// that it will not get. With the broker away it fails, or, with patience, is done later.
 	Join(room string, patience bool, done func(pubsub.Position, error))
-	// Leave ends the membership and reports whether there was one.
-	Leave(room string) bool
+	// Leave ends the membership, once joins of that room under way are done, and done is told
+	// whether there was one.
+	Leave(room string, done func(bool))
 	// Publish sends a message; From and Origin are filled in. The payload is not copied. done may
 	// be nil.
 	Publish(m pubsub.Message, done func(pubsub.Receipt, error))
