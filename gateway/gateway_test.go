@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -46,7 +47,9 @@ func start(t *testing.T, cfg gateway.Config) *instance {
 	if cfg.Name == "" {
 		cfg.Name = "a"
 	}
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	in := &instance{t: t, public: cfg.Public.Addr().String(), ops: "http://" + cfg.Ops.Addr().String()}
 	gw, err := gateway.New(cfg, prometheus.NewRegistry())
 	if err != nil {
@@ -136,12 +139,17 @@ func (in *instance) dial(path string, headers ...string) *peer {
 }
 
 func (in *instance) tryDial(path string, headers ...string) (*peer, error) {
+	d := ws.Dialer{Timeout: patience}
 	h := http.Header{}
 	for _, line := range headers {
 		k, v, _ := strings.Cut(line, ": ")
+		if k == "Sec-WebSocket-Protocol" {
+			d.Protocols = strings.Split(v, ", ")
+			continue
+		}
 		h.Add(k, v)
 	}
-	d := ws.Dialer{Header: ws.HandshakeHeaderHTTP(h), Timeout: patience}
+	d.Header = ws.HandshakeHeaderHTTP(h)
 	conn, br, _, err := d.Dial(context.Background(), "ws://"+in.public+path)
 	if err != nil {
 		return nil, err
@@ -174,7 +182,20 @@ func (p *peer) next() ws.Frame {
 
 func (p *peer) tryNext() (ws.Frame, error) {
 	p.conn.SetReadDeadline(time.Now().Add(patience))
-	return ws.ReadFrame(p.r)
+	return readFrame(p.r)
+}
+
+// readFrame reads a frame that may be large.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 64<<20 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
 
 // want reads one text frame.
