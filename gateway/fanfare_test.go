@@ -46,6 +46,7 @@ func TestTheSeedsChat(t *testing.T) {
 		b.conn.Close() // the connection just breaks
 		a.want("Client #2 left the chat")
 		other := in.dial("/ws/chat/%E2%82%AC%201?room=other")
+		in.eventually("the other is a member too", func() bool { return in.metric("fanfare_members") == "2" })
 		in.dial("/ws/chat/3?room=other")
 		other.want("Client #3 joined the chat")
 		other.conn.Close()
