@@ -220,7 +220,7 @@ func (in *instance) join(rooms ...string) *peer {
 	p.wantMatch(`{"type":"welcome","socket":"`, `"instance":"a","user":"","ping":30}`)
 	for _, room := range rooms {
 		p.send(`{"type":"join","room":"` + room + `","id":1}`)
-		p.wantMatch(`{"type":"joined","room":"`+room+`","id":1`)
+		p.wantMatch(`{"type":"joined","room":"` + room + `","id":1`)
 	}
 	return p
 }

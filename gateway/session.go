@@ -47,7 +47,7 @@ func (s *session) Open(sock *loop.Socket) {
 	}
 	s.named = true
 	s.gw.shares[sock.Loop().Index()].add(s)
-	s.gw.hub.join(pubsub.User(s.who.User), sock, s.proto.Encoding(), false, func(pubsub.Position, error) { s.greet() })
+	s.gw.hub.join(pubsub.User(s.who.User), sock, s.proto.Encoding(), protocol.Want{}, func(protocol.Joined, error) { s.greet() })
 }
 
 func (s *session) greet() {
@@ -92,6 +92,7 @@ func (s *session) PingSeconds() int { return int(s.gw.cfg.Loop.Ping / time.Secon
 func (s *session) Send(frames []byte) {
 	s.socket.Send(frames)
 }
+func (s *session) Replay(frames [][]byte)               { s.socket.Replay(frames) }
 func (s *session) End(o loop.Outcome, reason ...string) { s.socket.End(o, reason...) }
 func (s *session) Allow(room string, a auth.Action) bool {
 	return s.who.Permissions.Allow(room, a)
@@ -113,30 +114,33 @@ func (s *session) Take() bool {
 	return true
 }
 
-func (s *session) Join(room string, patience bool, done func(pubsub.Position, error)) {
+func (s *session) Join(room string, want protocol.Want, done func(protocol.Joined, error)) {
 	member := s.socket.Member(room)
 	switch {
-	case !s.Allow(room, auth.Join):
-		done(pubsub.Position{}, protocol.ErrForbidden)
+	case !s.Allow(room, auth.Join), want.Last > 0 && !s.Allow(room, auth.History):
+		done(protocol.Joined{}, protocol.ErrForbidden)
 		return
 	case !member && !slices.Contains(s.pending, room) && s.socket.Rooms()+len(s.pending) >= s.gw.cfg.MaxRooms:
-		done(pubsub.Position{}, protocol.ErrTooManyRooms)
+		done(protocol.Joined{}, protocol.ErrTooManyRooms)
 		return
+	}
+	if want.Since != nil && !s.Allow(room, auth.History) {
+		want.Since = new(pubsub.Position) // a position that no room has: not recovered
 	}
 	s.pending = append(s.pending, room)
 	enc, target := s.proto.Encoding(), pubsub.Room(room)
-	s.gw.hub.join(target, s.socket, enc, patience, func(pos pubsub.Position, err error) {
+	s.gw.hub.join(target, s.socket, enc, want, func(j protocol.Joined, err error) {
 		i := slices.Index(s.pending, room)
 		s.pending = slices.Delete(s.pending, i, i+1)
 		if len(s.pending) == 0 {
 			s.pending = nil
 		}
 		if err == nil && !s.socket.Member(room) {
-			pos = s.socket.Join(room, enc, pos)
+			s.socket.Join(room, enc, j.Position)
 		} else { // it failed, or a join before it did it already
 			s.gw.hub.leave(target, s.socket.Loop(), enc)
 		}
-		done(pos, err)
+		done(j, err)
 	})
 }
 

@@ -69,7 +69,7 @@ func (c *Chat) Encoding() loop.Encoding { return Plain }
 
 // Open joins the room and tells the others.
 func (c *Chat) Open(s Session) {
-	s.Join(c.Room, true, func(_ pubsub.Position, err error) {
+	s.Join(c.Room, Want{Patience: true}, func(_ Joined, err error) {
 		if err != nil {
 			s.End(outcomeOf(err))
 			return

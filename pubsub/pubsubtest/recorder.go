@@ -53,7 +53,7 @@ func (r *Recorder) Deliver(m pubsub.Message) {
 }
 
 // Top implements [pubsub.Handler].
-func (r *Recorder) Top(room string, top pubsub.Position) {
+func (r *Recorder) Top(room string, top pubsub.Position, _ bool) {
 	r.change(func(got *Recorded) { got.Tops = append(got.Tops, Top{room, top}) })
 }
 

@@ -19,11 +19,20 @@ const maxReads = 16
 // errAnswer: Redis answered something that the scripts do not return.
 var errAnswer = errors.New("unexpected answer from Redis")
 
-// read is a call of Read.
+// read is a call of Read, or of Renew when an epoch is to be renewed.
 type read struct {
 	room  string
 	query pubsub.Query
+	renew uint64
 	done  func(pubsub.History, error)
+}
+
+func (b *Broker) readOrRenew(ctx context.Context, r read, load bool) *goredis.Cmd {
+	if r.renew == 0 {
+		return b.readCommand(ctx, r.room, r.query, load)
+	}
+	return renewScript.command(ctx, load, 2, b.layout.meta(r.room), b.layout.history(r.room),
+		newEpoch(), metaTTL(b.config.Retentions.For(r.room)), strconv.FormatUint(r.renew, 10))
 }
 
 // reader reads histories, in pipelines.
@@ -58,11 +67,11 @@ func (b *Broker) readSome(ctx context.Context, batch []read) {
 			r.done(pubsub.History{}, unavailable(down))
 		default:
 			asked = append(asked, r)
-			cmds = append(cmds, b.readCommand(ctx, r.room, r.query, false))
+			cmds = append(cmds, b.readOrRenew(ctx, r, false))
 		}
 	}
 	b.execReads(cmds, func(i int, load bool) *goredis.Cmd {
-		return b.readCommand(ctx, asked[i].room, asked[i].query, load)
+		return b.readOrRenew(ctx, asked[i], load)
 	})
 	for i, r := range asked {
 		h, err := b.history(r.room, r.query, cmds[i])
@@ -87,7 +96,7 @@ func (b *Broker) readCommand(ctx context.Context, room string, q pubsub.Query, l
 }
 
 // execReads sends cmds as one pipeline, and what Redis did not know the script for once more, made
-// anew by again: reading twice does no harm.
+// anew by again: reading or renewing twice does no harm.
 func (b *Broker) execReads(cmds []*goredis.Cmd, again func(i int, load bool) *goredis.Cmd) {
 	if len(cmds) == 0 {
 		return
@@ -98,7 +107,7 @@ func (b *Broker) execReads(cmds []*goredis.Cmd, again func(i int, load bool) *go
 	var retry []*goredis.Cmd
 	for i, c := range cmds {
 		if noScript(c.Err()) {
-			cmds[i] = again(i, len(retry) == 0)
+			cmds[i] = again(i, true)
 			retry = append(retry, cmds[i])
 		}
 	}

@@ -119,6 +119,10 @@ func (b *Broker) refuseAll() {
 
 // Publish implements [pubsub.Broker].
 func (b *Broker) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
+	if m.Key != "" && !m.Target.User && b.config.Retentions.For(m.Target.Name).History <= 0 {
+		b.answers.Add(func() { done(pubsub.Receipt{}, pubsub.ErrNoHistory) })
+		return
+	}
 	if err := b.publishes.Put(publish{m: m, done: done, at: time.Now()}); err != nil {
 		b.answers.Add(func() { done(pubsub.Receipt{}, refusal(err)) })
 	}
@@ -141,6 +145,14 @@ func (b *Broker) Unsubscribe(t pubsub.Target) {
 func (b *Broker) Read(room string, q pubsub.Query, done func(pubsub.History, error)) {
 	if err := b.reads.Put(read{room: room, query: q, done: done}); err != nil {
 		b.answers.Add(func() { done(pubsub.History{}, refusal(err)) })
+	}
+}
+
+// Renew implements [pubsub.Broker].
+func (b *Broker) Renew(room string, epoch uint64, done func(pubsub.Position, error)) {
+	r := read{room: room, renew: epoch, done: func(h pubsub.History, err error) { done(h.Top, err) }}
+	if err := b.reads.Put(r); err != nil {
+		b.answers.Add(func() { done(pubsub.Position{}, refusal(err)) })
 	}
 }
 

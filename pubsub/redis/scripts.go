@@ -20,6 +20,9 @@ var publishSource string
 //go:embed read.lua
 var readSource string
 
+//go:embed renew.lua
+var renewSource string
+
 // script is called by its digest in pipelines. Static.
 type script struct {
 	source, digest string
@@ -28,6 +31,7 @@ type script struct {
 var (
 	publishScript = newScript(publishSource)
 	readScript    = newScript(readSource)
+	renewScript   = newScript(renewSource)
 )
 
 func newScript(source string) *script {
@@ -51,6 +55,7 @@ func (b *Broker) loadScripts(ctx context.Context) error {
 	pipe := b.client.Pipeline()
 	pipe.ScriptLoad(ctx, publishScript.source)
 	pipe.ScriptLoad(ctx, readScript.source)
+	pipe.ScriptLoad(ctx, renewScript.source)
 	_, err := pipe.Exec(ctx)
 	return err
 }

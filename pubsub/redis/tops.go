@@ -66,7 +66,7 @@ func (b *Broker) answerTops(ctx context.Context, jobs []topJob) (failed []topJob
 				continue
 			}
 			if j.tell {
-				b.tell(j.sub, at)
+				b.tell(j.sub, at, true)
 			}
 		}
 		for _, w := range j.waiting {
@@ -88,15 +88,15 @@ func (b *Broker) topsOfAll(ctx context.Context) {
 			return // health finds out about Redis, and the next time is soon
 		}
 		for _, u := range rooms {
-			b.tell(u, positions[u])
+			b.tell(u, positions[u], false)
 		}
 		b.topsOfConfirmed(ctx) // they are waited for
 	}
 }
 
-func (b *Broker) tell(u *sub, at pubsub.Position) {
+func (b *Broker) tell(u *sub, at pubsub.Position, interrupted bool) {
 	if b.subs.isLive(u) {
-		b.handler.Top(u.target.Name, at)
+		b.handler.Top(u.target.Name, at, interrupted)
 	}
 }
 
