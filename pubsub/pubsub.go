@@ -18,8 +18,8 @@
 // # Concurrency
 //
 // Publish, Subscribe, Unsubscribe and Read never wait: they hand over and return, and the answer
-// comes through a callback, on a goroutine of the broker's, exactly once. A callback must not wait
-// either. Deliver may wait; that slows the reading of further messages, nothing else.
+// comes through a callback, on a goroutine of the broker's and never inside the call itself, exactly
+// once. A callback must not wait either. Deliver may wait; that slows the reading of further messages, nothing else.
 package pubsub
 
 import (
@@ -108,7 +108,7 @@ type Message struct {
 	Position Position
 	// Key, when not empty, makes publishing idempotent: a second publish to the same room with
 	// the same key, within the history's lifetime, is answered with the first one's position and
-	// not delivered again. It is not delivered.
+	// not delivered again. Without history it means nothing. It is not delivered.
 	Key string
 	// Payload must not be changed once it is handed over, in either direction.
 	Payload []byte
@@ -168,9 +168,11 @@ type Broker interface {
 	// Subscribe begins the delivery of a target's messages. When done is called without an error,
 	// every message published from now on will be delivered, and the position is that of the
 	// room's newest message at some moment after the subscription began (zero for a user and for
-	// a room without history). A subscription outlives the loss of the broker.
+	// a room without history). A subscription outlives the loss of the broker, and while the
+	// broker is away done waits for it: an error means a full queue, the end of Run, or an
+	// Unsubscribe that came first. Subscribing again what is subscribed changes nothing.
 	Subscribe(t Target, done func(Position, error))
-	// Unsubscribe ends the delivery of a target's messages.
+	// Unsubscribe ends the delivery of a target's messages, however often it was subscribed.
 	Unsubscribe(t Target)
 	// Read reads from a room's history.
 	Read(room string, q Query, done func(History, error))

@@ -60,7 +60,7 @@ func TestArrowsRunOneWay(t *testing.T) {
 		{"github.com/redis/go-redis/v9", in("pubsub/redis", "test")},
 		{"github.com/testcontainers/testcontainers-go", in("test")},
 		{"github.com/chromedp/chromedp", in("test")},
-		{module + "/cmd", in("cmd")},
+		{module + "/cmd", in("cmd", "test")},
 		{module + "/gateway", in("gateway", "cmd", "test")},
 		{module + "/test", in("test", "pubsub", "gateway", "cmd", "client")},
 	}

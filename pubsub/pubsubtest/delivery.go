@@ -1,13 +1,13 @@
 package pubsubtest
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/fanfare-ws/fanfare/pubsub"
 )
@@ -110,12 +110,12 @@ func unchanged(t *testing.T, c Cluster) {
 			want = append(want, m)
 		}
 		got := b.Messages(t, target, len(want))
-		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.Comparer(bytes.Equal)); diff != "" {
 			t.Errorf("%+v: delivered (-want +got):\n%s", target, diff)
 		}
 		if target == pubsub.Room("kept") {
 			h := b.Read("kept", pubsub.Query{Since: true})
-			if diff := cmp.Diff(want, h.Messages, cmpopts.EquateEmpty()); diff != "" {
+			if diff := cmp.Diff(want, h.Messages, cmp.Comparer(bytes.Equal)); diff != "" {
 				t.Errorf("read (-want +got):\n%s", diff)
 			}
 		}

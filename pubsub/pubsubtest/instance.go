@@ -24,17 +24,36 @@ type Instance struct {
 func Start(t testing.TB, b pubsub.Broker) *Instance {
 	t.Helper()
 	i := StartDown(t, b)
-	i.Wait(t, "the broker is up", func(r *Recorded) bool { return r.IsUp() })
+	i.waitUp()
+	return i
+}
+
+// StartWith is Start with another handler, which hands on to r at least what it is told by Up.
+func StartWith(t testing.TB, b pubsub.Broker, h pubsub.Handler, r *Recorder) *Instance {
+	t.Helper()
+	i := start(t, b, h, r)
+	i.waitUp()
 	return i
 }
 
 // StartDown is Start without the wait.
 func StartDown(t testing.TB, b pubsub.Broker) *Instance {
 	t.Helper()
+	r := NewRecorder()
+	return start(t, b, r, r)
+}
+
+func (i *Instance) waitUp() {
+	i.t.Helper()
+	i.Wait(i.t, "the broker is up", func(r *Recorded) bool { return r.IsUp() })
+}
+
+func start(t testing.TB, b pubsub.Broker, h pubsub.Handler, r *Recorder) *Instance {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	i := &Instance{Recorder: NewRecorder(), Broker: b, t: t}
-	go func() { ended <- b.Run(ctx, i.Recorder) }()
+	i := &Instance{Recorder: r, Broker: b, t: t}
+	go func() { ended <- b.Run(ctx, h) }()
 	i.stop = sync.OnceValue(func() error {
 		cancel()
 		select {

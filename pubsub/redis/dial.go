@@ -26,3 +26,11 @@ func newDialer(o *goredis.Options) dialer {
 	}
 	return (&tls.Dialer{NetDialer: plain, Config: o.TLSConfig}).DialContext
 }
+
+// go-redis prints every failed dial on stderr, through one logger for the whole process. What there
+// is to say about it the broker says itself.
+func init() { goredis.SetLogger(quiet{}) }
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}

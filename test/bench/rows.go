@@ -9,7 +9,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/fanfare-ws/fanfare/cmd/fanfare/bench"
 )
@@ -53,13 +52,15 @@ var rows = []row{
 		{"deliveries", func(r bench.Report) float64 { return float64(r.Deliveries) }, ""},
 		{"lost", func(r bench.Report) float64 { return float64(r.Lost) }, "0"},
 		{"duplicates", func(r bench.Report) float64 { return float64(r.Duplicates) }, "0"},
-		{"out of order, or another order than others", func(r bench.Report) float64 { return float64(r.OutOfOrder + r.Disagree) }, "0"}}},
+		{"out of order, or in another order", func(r bench.Report) float64 { return float64(r.OutOfOrder + r.Disagree) }, "0"}}},
 }
+
+// line is the layout of the table.
+const line = "%-46s %12s %12s %8s%s\n"
 
 // measure runs the rows and prints the table. Faults in any run are an error, but no reason to stop.
 func measure(ctx context.Context, o options) error {
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(table, "\tbaseline\tfanfare\tratio\taim\t\n")
+	fmt.Printf(line, "", "baseline", "fanfare", "ratio", "  aim")
 	var errs []error
 	for _, r := range rows {
 		if !o.only.MatchString(r.name) {
@@ -70,9 +71,9 @@ func measure(ctx context.Context, o options) error {
 		if ctx.Err() != nil {
 			break
 		}
-		r.print(table, base, subject)
+		r.print(base, subject)
 	}
-	return errors.Join(append(errs, table.Flush(), context.Cause(ctx))...)
+	return errors.Join(append(errs, context.Cause(ctx))...)
 }
 
 // measure runs the row's load on baseline and subject in turn.
@@ -115,8 +116,8 @@ func (r row) once(ctx context.Context, o options, start func(context.Context, op
 
 // print writes the medians. The ratio is the median of the rounds' ratios: the two runs of a
 // round were made one right after the other.
-func (r row) print(table *tabwriter.Writer, base, subject []bench.Report) {
-	fmt.Fprintf(table, "%s\t\t\t\t\t\n", r.name)
+func (r row) print(base, subject []bench.Report) {
+	fmt.Println(r.name)
 	for _, f := range r.figures {
 		a, b := values(base, f), values(subject, f)
 		var ratios []float64
@@ -125,7 +126,7 @@ func (r row) print(table *tabwriter.Writer, base, subject []bench.Report) {
 				ratios = append(ratios, b[i]/a[i])
 			}
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t\n", f.name, number(a), number(b), number(ratios), f.aim)
+		fmt.Printf(line, "  "+f.name, number(a), number(b), number(ratios), "  "+f.aim)
 	}
 }
 

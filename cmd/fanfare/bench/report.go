@@ -143,8 +143,10 @@ func (r Report) Print(w io.Writer) error {
 		}
 		line("memory", "%s bytes an idle socket, %s at the end", grouped(int64(s.BytesPerIdleSocket)), grouped(int64(s.BytesPerSocketAtEnd)))
 	}
-	line("generator", "%.3f µs a delivery, %.2f µs a socket to open; %.3f cores while measuring",
-		r.Generator.CPUPerDelivery, r.Generator.CPUPerOpen, r.Generator.Cores)
+	line("generator", "%.2f µs a socket to open; %.3f cores while measuring", r.Generator.CPUPerOpen, r.Generator.Cores)
+	if !c.Idle {
+		line("", "%.3f µs a delivery", r.Generator.CPUPerDelivery)
+	}
 	for _, reason := range slices.Sorted(maps.Keys(r.Errors)) {
 		line("error", "%s × %s", grouped(int64(r.Errors[reason])), reason)
 	}
