@@ -44,8 +44,10 @@ func (gw *Gateway) routeOf(path string) route {
 		r = echoRoute
 	case path == "/ws/secure":
 		r = secureRoute
-	case strings.HasPrefix(path, chatPrefix) && len(path) > len(chatPrefix):
-		r = chatRoute
+	default:
+		if id, ok := strings.CutPrefix(path, chatPrefix); ok && id != "" && !strings.Contains(id, "/") {
+			r = chatRoute
+		}
 	}
 	if r != noRoute && !gw.serves[r] {
 		return noRoute
@@ -173,6 +175,8 @@ func (r *request) flaw() string {
 		return "Connection: Upgrade is needed"
 	case r.keys != 1 || !validKey(r.key):
 		return "exactly one Sec-WebSocket-Key of 16 bytes in base64 is needed"
+	case r.versions > 1:
+		return "Sec-WebSocket-Version is needed once"
 	}
 	return ""
 }
@@ -253,8 +257,8 @@ func chatNames(r *request) (id, room string, err error) {
 
 // upgrade makes the 101 answer to a header block, or another with an error.
 func upgrade(block []byte, r request, fanfare bool) ([]byte, error) {
-	if !r.upgradeAlone {
-		block = canonicalUpgrade(block)
+	if !r.upgradeAlone || r.upgrades > 1 || r.connections > 1 {
+		block = canonical(block)
 	}
 	u := ws.Upgrader{ReadBufferSize: 2048, WriteBufferSize: 256}
 	if fanfare {
@@ -271,15 +275,16 @@ func upgrade(block []byte, r request, fanfare bool) ([]byte, error) {
 	return out.Bytes(), err
 }
 
-// canonicalUpgrade rewrites an Upgrade header that names more than websocket, or twice (RFC 9110
-// §7.8 allows a list), which ws.Upgrader refuses.
-func canonicalUpgrade(block []byte) []byte {
+// canonical rewrites Upgrade and Connection headers that name more than is needed, or come more than
+// once (RFC 9110 §5.3 allows lists), which ws.Upgrader refuses.
+func canonical(block []byte) []byte {
 	var out []byte
 	for line := range bytes.SplitSeq(bytes.TrimSuffix(block, []byte("\r\n\r\n")), []byte("\r\n")) {
-		if name, _, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Upgrade")) {
+		name, _, _ := bytes.Cut(line, []byte(":"))
+		if bytes.EqualFold(name, []byte("Upgrade")) || bytes.EqualFold(name, []byte("Connection")) {
 			continue
 		}
 		out = append(append(out, line...), "\r\n"...)
 	}
-	return append(out, "Upgrade: websocket\r\n\r\n"...)
+	return append(out, "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"...)
 }

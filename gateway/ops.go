@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/pprof"
 	"net/netip"
@@ -63,6 +64,9 @@ func (gw *Gateway) apiPublish(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	limit := int64(gw.cfg.Loop.MaxMessage)
+	if limit < 0 {
+		limit = math.MaxInt64
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(rw, r.Body, limit))
 	if err != nil {
 		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
@@ -141,7 +145,7 @@ func apiMessage(body []byte) (m pubsub.Message, err error) {
 	if err := d.Decode(&in); err != nil {
 		return m, fmt.Errorf(`the body is to be {"room":…,"data":…,"key":…} or {"user":…,"data":…}: %w`, err)
 	}
-	if d.More() {
+	if _, err := d.Token(); err != io.EOF {
 		return m, errors.New("the body is to be one JSON object")
 	}
 	switch {

@@ -15,9 +15,10 @@ type request struct {
 	key, version               string
 	connection, forwardedFor   string
 	forwardedProto             string
-	upgrade                    bool // Upgrade names websocket
-	upgradeAlone               bool // and nothing else
-	hosts, keys                int  // how often the header was there
+	upgrade                    bool // an Upgrade names websocket
+	upgradeAlone               bool // and the last one nothing else
+	hosts, keys, versions      int  // how often the header was there
+	upgrades, connections      int
 	bad                        bool // a line that is no header
 }
 
@@ -65,12 +66,14 @@ func (r *request) header(name, value string) {
 		}
 	case 7:
 		if is("Upgrade") {
-			r.upgradeAlone = strings.EqualFold(value, "websocket") && !r.upgrade
+			r.upgradeAlone = strings.EqualFold(value, "websocket")
 			r.upgrade = r.upgrade || hasToken(value, "websocket")
+			r.upgrades++
 		}
 	case 10:
 		if is("Connection") {
 			r.connection += "," + value
+			r.connections++
 		}
 	case 13:
 		if is("Authorization") {
@@ -90,6 +93,7 @@ func (r *request) header(name, value string) {
 	case 21:
 		if is("Sec-WebSocket-Version") {
 			r.version = value
+			r.versions++
 		}
 	case 22:
 		if is("Sec-WebSocket-Protocol") {

@@ -21,13 +21,19 @@ type session struct {
 	socket  *loop.Socket
 	proto   protocol.Protocol
 	who     auth.Identity
-	client  string   // address, for the debug log; empty when that is off
-	pending []string // rooms whose join is under way
+	client  string    // address, for the debug log; empty when that is off
+	pending []joining // joins under way, in order
 
 	tokens  float32 // of the rate limit
 	taken   int64   // when tokens was right, on the gateway's clock
 	greeted bool    // the protocol's Open was called
 	named   bool    // the hub knows of the user's interest
+}
+
+// joining is a join under way. What has to come after it waits.
+type joining struct {
+	room  string
+	after []func()
 }
 
 func newSession(gw *Gateway, p protocol.Protocol, who auth.Identity) *session {
@@ -69,14 +75,23 @@ func (s *session) Skipped(_ *loop.Socket, room string, pos pubsub.Position) {
 	s.proto.Skipped(s, room, pos)
 }
 
+// Leaving tells the client that this instance is leaving, if its protocol has words for that.
+func (s *session) Leaving(_ *loop.Socket, after time.Duration) {
+	if p, ok := s.proto.(interface {
+		Leaving(protocol.Session, time.Duration)
+	}); ok {
+		p.Leaving(s, after)
+	}
+}
+
 // Closed ends the socket's interest in its rooms.
 func (s *session) Closed(_ *loop.Socket, o loop.Outcome) {
 	s.gw.log.Debug("socket closed", "socket", s.ID(), "outcome", o)
 	s.proto.Closed(s)
 	enc := s.proto.Encoding()
 	s.socket.EachRoom(func(room string) { s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), enc) })
-	for _, room := range s.pending {
-		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), enc)
+	for _, j := range s.pending {
+		s.gw.hub.leave(pubsub.Room(j.room), s.socket.Loop(), enc)
 	}
 	if s.named {
 		s.gw.shares[s.socket.Loop().Index()].remove(s)
@@ -88,7 +103,7 @@ func (s *session) ID() string { return fmt.Sprintf("%016x-%x", s.gw.instance, s.
 
 func (s *session) Instance() string { return s.gw.cfg.Name }
 func (s *session) User() string     { return s.who.User }
-func (s *session) PingSeconds() int { return int(s.gw.cfg.Loop.Ping / time.Second) }
+func (s *session) PingSeconds() int { return int(max(s.gw.cfg.Loop.Ping, 0) / time.Second) }
 func (s *session) Send(frames []byte) {
 	s.socket.Send(frames)
 }
@@ -120,36 +135,60 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 	case !s.Allow(room, auth.Join), want.Last > 0 && !s.Allow(room, auth.History):
 		done(protocol.Joined{}, protocol.ErrForbidden)
 		return
-	case !member && !slices.Contains(s.pending, room) && s.socket.Rooms()+len(s.pending) >= s.gw.cfg.MaxRooms:
+	case !member && s.lastJoin(room) == nil && s.socket.Rooms()+len(s.pending) >= s.gw.cfg.MaxRooms:
 		done(protocol.Joined{}, protocol.ErrTooManyRooms)
 		return
 	}
 	if want.Since != nil && !s.Allow(room, auth.History) {
 		want.Since = new(pubsub.Position) // a position that no room has: not recovered
 	}
-	s.pending = append(s.pending, room)
+	s.pending = append(s.pending, joining{room: room})
 	enc, target := s.proto.Encoding(), pubsub.Room(room)
 	s.gw.hub.join(target, s.socket, enc, want, func(j protocol.Joined, err error) {
-		i := slices.Index(s.pending, room)
-		s.pending = slices.Delete(s.pending, i, i+1)
-		if len(s.pending) == 0 {
-			s.pending = nil
-		}
+		after := s.joined(room)
 		if err == nil && !s.socket.Member(room) {
 			s.socket.Join(room, enc, j.Position)
 		} else { // it failed, or a join before it did it already
 			s.gw.hub.leave(target, s.socket.Loop(), enc)
 		}
 		done(j, err)
+		for _, fn := range after {
+			fn()
+		}
 	})
 }
 
-func (s *session) Leave(room string) bool {
-	if !s.socket.Leave(room) {
-		return false
+// lastJoin is the newest join of a room under way, or nil.
+func (s *session) lastJoin(room string) *joining {
+	for i := len(s.pending) - 1; i >= 0; i-- {
+		if s.pending[i].room == room {
+			return &s.pending[i]
+		}
 	}
-	s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.proto.Encoding())
-	return true
+	return nil
+}
+
+// joined takes the oldest join of a room away and returns what waits for it.
+func (s *session) joined(room string) (after []func()) {
+	i := slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
+	after = s.pending[i].after
+	s.pending = slices.Delete(s.pending, i, i+1)
+	if len(s.pending) == 0 {
+		s.pending = nil
+	}
+	return after
+}
+
+func (s *session) Leave(room string, done func(bool)) {
+	if j := s.lastJoin(room); j != nil {
+		j.after = append(j.after, func() { s.Leave(room, done) })
+		return
+	}
+	was := s.socket.Leave(room)
+	if was {
+		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.proto.Encoding())
+	}
+	done(was)
 }
 
 func (s *session) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {

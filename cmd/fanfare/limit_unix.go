@@ -15,5 +15,6 @@ func defaultMaxSockets() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil {
 		return 10_000
 	}
-	return int(min(max(int64(l.Cur)-2*loop.Reserve, 64), 1_000_000))
+	files := int64(min(uint64(l.Cur), 1<<32)) // no limit is the greatest number
+	return int(min(max(files-2*loop.Reserve, 64), 1_000_000))
 }

@@ -43,8 +43,8 @@ Each says more with --help.
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 	default:
@@ -65,9 +65,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case "bench":
 		return bench.Command(ctx, args, stdout, stderr)
 	case "token":
-		return token(args, stdout, stderr)
+		return token(args, stdout)
 	case "publish":
-		return publish(ctx, args, stdout, stderr)
+		return publish(ctx, args, stdout)
 	case "tail":
 		return tail(ctx, args, stdout, stderr)
 	case "version":

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -23,7 +24,7 @@ import (
 // serve runs a gateway until ctx ends.
 func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var o options
-	if err := o.read(args, os.Environ(), stderr); err != nil {
+	if err := o.read(args, os.Environ(), stdout); err != nil {
 		return err
 	}
 	log := newLogger(&o, stderr)
@@ -32,12 +33,8 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	scheme := ""
 	if cfg.Public, cfg.Ops, err = listen(&o); err != nil {
 		return err
-	}
-	if o.TLSCert != "" {
-		scheme = "s"
 	}
 	gw, err := gateway.New(cfg, registry)
 	if err != nil {
@@ -45,13 +42,28 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		cfg.Ops.Close()
 		return err
 	}
-	public, ops := shown(cfg.Public.Addr()), shown(cfg.Ops.Addr())
-	if contains(o.Serve, "page") {
-		fmt.Fprintf(stdout, "page   http%s://%s/\n", scheme, public)
-	}
-	fmt.Fprintf(stdout, "socket ws%s://%s/ws\n", scheme, public)
-	fmt.Fprintf(stdout, "ops    http://%s/\n", ops)
+	announce(stdout, &o, shown(cfg.Public.Addr()), shown(cfg.Ops.Addr()))
 	return gw.Run(ctx)
+}
+
+// announce says where to look.
+func announce(w io.Writer, o *options, public, ops string) {
+	secure := ""
+	if o.TLSCert != "" {
+		secure = "s"
+	}
+	if slices.Contains(o.Serve, "page") {
+		fmt.Fprintf(w, "page   http%s://%s/\n", secure, public)
+	}
+	for _, at := range []struct{ serve, path string }{
+		{"fanfare", "/ws"}, {"chat", "/ws/chat/{client_id}"}, {"echo", "/ws/echo"}, {"secure", "/ws/secure"},
+	} {
+		if slices.Contains(o.Serve, at.serve) {
+			fmt.Fprintf(w, "socket ws%s://%s%s\n", secure, public, at.path)
+			break
+		}
+	}
+	fmt.Fprintf(w, "ops    http://%s/\n", ops)
 }
 
 // wire makes the parts that the options ask for and reports all that cannot be.
@@ -78,7 +90,7 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 	var err error
 	cfg.Origins, err = auth.NewOrigins(o.Origins)
 	errs = append(errs, err)
-	if contains(o.Auth, "jwt") {
+	if slices.Contains(o.Auth, "jwt") {
 		jwt, err := auth.NewJWT(auth.JWTConfig{Key: o.JWTKey, KeyFile: o.JWTKeyFile, Audience: o.JWTAudience, Issuer: o.JWTIssuer})
 		errs = append(errs, err)
 		if err == nil {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"slices"
+	"sync"
 )
 
 // Door lets connections in. Its methods are called from many goroutines and must not wait.
@@ -61,10 +63,24 @@ func headerBlock(data []byte, from, limit int) (end int, bad bool, r Refusal) {
 	return 0, false, 0
 }
 
-// prefixed is a connection whose first bytes were read already.
+// prefixed is a connection for the HTTP server, whose first bytes were read already. It counts
+// against what the group may hold until it is closed.
 type prefixed struct {
 	net.Conn
-	first []byte
+	first  []byte
+	group  *Group
+	closed sync.Once
+}
+
+func (g *Group) prefixed(c net.Conn, first []byte) *prefixed {
+	g.passed.Add(1)
+	return &prefixed{Conn: c, first: first, group: g}
+}
+
+// Close closes the connection.
+func (c *prefixed) Close() error {
+	c.closed.Do(func() { c.group.passed.Add(-1) })
+	return c.Conn.Close()
 }
 
 func (c *prefixed) Read(p []byte) (int, error) {
@@ -94,6 +110,9 @@ func (l *Loop) listen(fd int32) {
 // accept takes what waits on the listeners, a bounded number at a time: the rooms go on.
 func (l *Loop) accept() {
 	for _, fd := range l.listening {
+		if slices.Contains(l.deaf, fd) {
+			continue
+		}
 		for range 32 {
 			conn, again, err := acceptFD(fd)
 			if again {
@@ -112,8 +131,9 @@ func (l *Loop) accept() {
 			}
 			if o := l.group.place(l); o == l {
 				l.adopt(conn)
-			} else {
-				o.Call(func() { o.adopt(conn) })
+			} else if !o.Call(func() { o.adopt(conn) }) {
+				closeFD(conn)
+				o.release()
 			}
 		}
 	}
@@ -121,6 +141,11 @@ func (l *Loop) accept() {
 
 // adopt makes a connection the loop's own, to be read for its header block.
 func (l *Loop) adopt(fd int32) {
+	if l.stopped {
+		closeFD(fd)
+		l.release()
+		return
+	}
 	s := &Socket{fd: fd}
 	l.add(s)
 	if err := l.poller.add(fd, s.Ref()); err != nil {
@@ -201,5 +226,5 @@ func (l *Loop) pass(s *Socket, data []byte) {
 		l.log.Warn("handing a connection to the HTTP server", "error", err)
 		return
 	}
-	l.group.door.Pass(&prefixed{conn, first})
+	l.group.door.Pass(l.group.prefixed(conn, first))
 }

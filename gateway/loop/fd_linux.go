@@ -89,7 +89,7 @@ func listenerFD(ln net.Listener) (int32, error) {
 		// Accepted sockets inherit these.
 		for _, o := range []struct{ level, name, value int }{
 			{unix.IPPROTO_TCP, unix.TCP_NODELAY, 1},
-			{unix.SOL_SOCKET, unix.SO_SNDBUF, 64 << 10},
+			{unix.SOL_SOCKET, unix.SO_SNDBUF, sendBuffer},
 			{unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 60_000},
 		} {
 			// A multipath TCP listener does not know them all.

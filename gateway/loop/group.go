@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"runtime"
 	"sync"
@@ -27,7 +28,10 @@ const (
 // Observer takes one measurement; prometheus.Histogram is one.
 type Observer interface{ Observe(float64) }
 
-// Config of a [Group]. The zero value of a field is its default.
+// never is longer than an instance runs, and fits the loops' clock.
+const never = 1 << 30 * time.Second
+
+// Config of a [Group]. The zero value of a field is its default, a negative limit or time is none.
 type Config struct {
 	// Loops is the number of loops; default: one a core.
 	Loops     int
@@ -60,14 +64,20 @@ func (c Config) withDefaults() Config {
 	def := func(v *int, d int) {
 		if *v == 0 {
 			*v = d
+		} else if *v < 0 {
+			*v = math.MaxInt32
 		}
 	}
 	dur := func(v *time.Duration, d time.Duration) {
 		if *v == 0 {
 			*v = d
+		} else if *v < 0 {
+			*v = never
 		}
 	}
-	def(&c.Loops, runtime.GOMAXPROCS(0))
+	if c.Loops == 0 {
+		c.Loops = runtime.GOMAXPROCS(0)
+	}
 	def(&c.MaxMessage, 64<<10)
 	def(&c.MaxHeader, 8<<10)
 	def(&c.MaxSockets, 10_000)
@@ -96,8 +106,9 @@ type Group struct {
 	epoll bool
 	began time.Time
 
-	open  atomic.Int64 // sockets that are open
-	count atomic.Int64 // connections held, handshaking and closing ones included
+	open   atomic.Int64 // sockets that are open
+	count  atomic.Int64 // connections held, handshaking and closing ones included
+	passed atomic.Int64 // connections that the HTTP server has
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
@@ -200,9 +211,9 @@ func (g *Group) Run() {
 	g.streams.Wait()
 }
 
-// clockAt is a time on the loops' clock, in seconds.
+// clockAt is a time on the loops' clock, in seconds, at least 1.
 func (g *Group) clockAt(t time.Time) uint32 {
-	return uint32(max(t.Sub(g.began)/time.Second, 0)) + 1
+	return uint32(min(max(t.Sub(g.began), 0), never)/time.Second) + 1
 }
 
 func (l *Loop) clockAt(t time.Time) uint32 { return l.group.clockAt(t) + 1 }
@@ -250,7 +261,7 @@ func (g *Group) StopAccepting() {
 			for _, fd := range l.listening {
 				l.poller.ignore(fd)
 			}
-			l.listening = nil
+			l.listening, l.deaf = nil, nil
 		})
 	}
 	wg.Wait()
@@ -262,10 +273,11 @@ func (g *Group) StopAccepting() {
 	}
 }
 
-// EndAll ends every socket with the outcome.
+// EndAll ends every socket with the outcome, also those that are still to come.
 func (g *Group) EndAll(o Outcome) {
 	for _, l := range g.loops {
 		l.Call(func() {
+			l.ending, l.endAs = true, o
 			l.flush()
 			for _, s := range l.sockets {
 				switch {
@@ -290,7 +302,7 @@ func (g *Group) Close() {
 func (l *Loop) stop() {
 	for _, s := range l.sockets {
 		if s != nil {
-			s.drop(Shutdown)
+			s.drop(Drained)
 		}
 	}
 	l.stopped = true
@@ -315,8 +327,16 @@ func (g *Group) place(l *Loop) *Loop {
 
 // full reports whether no more sockets are to be opened; crowded, whether not even a refusal can
 // be afforded.
-func (g *Group) full() bool    { return g.open.Load() >= int64(g.cfg.MaxSockets) }
-func (g *Group) crowded() bool { return g.count.Load() >= int64(g.cfg.MaxSockets+Reserve/2) }
+func (g *Group) full() bool { return g.open.Load() >= int64(g.cfg.MaxSockets) }
+func (g *Group) crowded() bool {
+	return g.count.Load()+g.passed.Load() >= int64(g.cfg.MaxSockets)+Reserve/2
+}
+
+// release takes back what place counted for a connection that got no further.
+func (l *Loop) release() {
+	l.stats.held.Add(-1)
+	l.group.count.Add(-1)
+}
 
 // Reserve is how many descriptors beyond MaxSockets a process should have: for refusals, the ops
 // port, the broker, the process's own files.

@@ -60,8 +60,11 @@ type Loop struct {
 	dueDone   uint32 // all up to here was looked at
 	swept     int    // the slot at which the sweep goes on
 	stopped   bool
-	listening []int32 // descriptors of the listeners
-	deaf      []int32 // listeners that are not watched until the next second
+	leaving   []leaving // sockets that are to be ended while draining, see drain.go
+	ending    bool      // EndAll was called: who comes now is ended too
+	endAs     Outcome   // with this
+	listening []int32   // descriptors of the listeners
+	deaf      []int32   // listeners that are not watched until the next second
 }
 
 func newLoop(g *Group, index int, p poller) *Loop {
@@ -109,7 +112,7 @@ func (l *Loop) run() {
 		for !l.inbox.empty() {
 			worked = true
 			l.work()
-			if len(l.dirty) > 0 && time.Since(began) >= maxTick {
+			if time.Since(began) >= maxTick {
 				break
 			}
 		}
@@ -195,7 +198,7 @@ func (l *Loop) tooSlow(s *Socket) {
 	if s.state != open {
 		return
 	}
-	if l.cfg.SlowSkip {
+	if l.cfg.SlowSkip && !s.overfull() { // there is no skipping of what is for this socket alone
 		l.skipAhead(s)
 	} else {
 		s.tooSlow()
@@ -344,9 +347,7 @@ func (l *Loop) remove(s *Socket) {
 	l.free = append(l.free, s.slot)
 	l.group.count.Add(-1)
 	l.stats.held.Add(-1)
-	if s.out != nil {
-		s.out = nil
-	}
+	s.out = nil
 }
 
 func (l *Loop) byRef(r Ref) *Socket {
@@ -373,6 +374,9 @@ func (l *Loop) opened(s *Socket, h Handler) {
 	l.stats.Opened.Add(1)
 	l.group.open.Add(1)
 	h.Open(s)
+	if l.ending {
+		s.End(l.endAs)
+	}
 }
 
 // ended counts a socket's end and tells its handler.

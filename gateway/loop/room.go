@@ -135,11 +135,11 @@ func (l *Loop) flushLog(g *roomLog) {
 				m.cursor = head
 				continue
 			}
-			if !ok {
+			if ok {
+				delivered += g.advance(m, n)
+			} else { // behind until it is dropped, at the end of the flush
 				l.gone = append(l.gone, s)
-				continue
 			}
-			delivered += g.advance(m, n)
 		}
 		if m.cursor != head {
 			behind++
@@ -151,7 +151,7 @@ func (l *Loop) flushLog(g *roomLog) {
 	l.observe(g)
 	g.behind = behind
 	if behind == 0 {
-		l.release(g)
+		l.giveBack(g)
 	} else {
 		g.trim(lowest)
 	}
@@ -236,12 +236,12 @@ func (l *Loop) caughtUp(g *roomLog) {
 		g.behind--
 	}
 	if g.behind == 0 && !g.dirty {
-		l.release(g)
+		l.giveBack(g)
 	}
 }
 
-// release gives the log's memory back; every cursor is at the head.
-func (l *Loop) release(g *roomLog) {
+// giveBack gives the log's memory back; every cursor is at the head.
+func (l *Loop) giveBack(g *roomLog) {
 	if g.buf == nil {
 		return
 	}
@@ -370,7 +370,7 @@ func (l *Loop) leaveAll(s *Socket) {
 
 // dropLog forgets a log without members, and its room when that was the last.
 func (l *Loop) dropLog(g *roomLog) {
-	l.release(g)
+	l.giveBack(g)
 	g.head, g.behind = 0, 0
 	r := g.room
 	r.logs[g.enc] = nil

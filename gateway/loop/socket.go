@@ -89,9 +89,16 @@ func (s *Socket) Ended() bool { return s.state != open }
 
 // Send queues frames for this socket alone. They leave at the end of the tick, before what its
 // rooms have for it. The bytes are copied.
+//
+// The queue is bounded like a member's log: a socket with more than SlowLimit in it that takes
+// nothing is ended as slow.
 func (s *Socket) Send(frames []byte) {
-	if s.state == open {
-		s.queue(frames)
+	if s.state != open {
+		return
+	}
+	s.queue(frames)
+	if s.blocked && s.overfull() {
+		s.loop.slow = append(s.loop.slow, s) // ended by the flush that follows
 	}
 }
 
@@ -114,6 +121,8 @@ func (s *Socket) Replay(frames [][]byte) {
 // replayChunk is how much of a replay is sent at a time, in bytes.
 const replayChunk = 32 << 10
 
+func (s *Socket) overfull() bool { return len(s.out) > s.loop.cfg.SlowLimit+s.granted }
+
 func (s *Socket) queue(b []byte) {
 	if n := len(s.loop.spareOut); s.out == nil && n > 0 {
 		s.out, s.loop.spareOut = s.loop.spareOut[n-1], s.loop.spareOut[:n-1]
@@ -131,15 +140,19 @@ func (s *Socket) listOut() {
 
 // Expire ends the socket at t with outcome Expired, unless it is called again before; zero: never.
 func (s *Socket) Expire(t time.Time) {
+	was := s.expires
 	s.expires = 0
-	if !t.IsZero() {
-		s.expires = max(s.loop.clockAt(t), 1)
+	if t.IsZero() {
+		return
+	}
+	s.expires = s.loop.clockAt(t)
+	if s.expires != was || was <= s.loop.dueDone { // the same again is due already
 		s.loop.dueAt(s.expires, s)
 	}
 }
 
-// End ends the socket: what its rooms and its queue hold for it is still sent, then a close frame
-// with the outcome's code. A reason other than the outcome's own may be given.
+// End ends the socket: its queue is still sent, and what its rooms hold for it unless it is behind;
+// then a close frame with the outcome's code. A reason other than the outcome's own may be given.
 func (s *Socket) End(o Outcome, reason ...string) {
 	if s.state != open {
 		return
@@ -215,8 +228,11 @@ func (s *Socket) event(ev frame.Event) {
 		s.peerClosed = true
 		s.finish(ClientClosed, frame.AppendClose(nil, code, ""))
 	}
-	if len(s.out) > s.loop.cfg.SlowLimit+s.granted {
-		s.tooSlow()
+	if s.overfull() && s.state == open {
+		s.loop.flushOut(s) // many answers in one read are no sign of a slow reader
+		if s.overfull() {
+			s.tooSlow()
+		}
 	}
 }
 

@@ -30,6 +30,9 @@ type stream struct {
 
 const maxStaged = 64 << 10
 
+// sendBuffer is SO_SNDBUF: what a peer that does not read costs the kernel.
+const sendBuffer = 64 << 10
+
 // streamTimeout bounds one write, as TCP_USER_TIMEOUT does on a descriptor.
 const streamTimeout = time.Minute
 
@@ -51,13 +54,28 @@ func (g *Group) acceptStreams(ln net.Listener) {
 		}
 		if g.crowded() {
 			g.door.Refuse(Crowded)
-			c.Close()
+			abort(c)
 			continue
+		}
+		if tcp, ok := bare(c).(*net.TCPConn); ok {
+			tcp.SetWriteBuffer(sendBuffer)
 		}
 		l := g.place(nil)
 		g.streams.Go(func() { g.admitStream(l, c) })
 	}
 }
+
+// bare is the connection below TLS.
+func bare(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
+}
+
+// abort closes a connection without waiting. A [tls.Conn] would first try to say so, for up to 5 s
+// where the peer takes nothing, and loops do not wait.
+func abort(c net.Conn) { bare(c).Close() }
 
 // connPeer is the other side of a net.Conn.
 type connPeer struct{ net.Conn }
@@ -74,12 +92,8 @@ func (p connPeer) TLS() bool {
 
 // admitStream takes a connection through the door and reads it until its end.
 func (g *Group) admitStream(l *Loop, c net.Conn) {
-	stop := context.AfterFunc(g.ctx, func() { c.Close() }) // Close ends handshakes too
+	stop := context.AfterFunc(g.ctx, func() { abort(c) }) // Close ends handshakes too
 	defer stop()
-	release := func() {
-		l.stats.held.Add(-1)
-		g.count.Add(-1)
-	}
 	answer := func(response []byte) {
 		c.SetDeadline(time.Now().Add(closeWait * time.Second))
 		if _, err := c.Write(response); err == nil {
@@ -91,7 +105,7 @@ func (g *Group) admitStream(l *Loop, c net.Conn) {
 			}
 		}
 		c.Close()
-		release()
+		l.release()
 	}
 
 	c.SetDeadline(time.Now().Add(g.cfg.HandshakeTimeout))
@@ -109,7 +123,7 @@ func (g *Group) admitStream(l *Loop, c net.Conn) {
 				return
 			}
 			c.Close()
-			release()
+			l.release()
 			return
 		}
 		var bad bool
@@ -123,8 +137,8 @@ func (g *Group) admitStream(l *Loop, c net.Conn) {
 	switch {
 	case v.HTTP:
 		c.SetDeadline(time.Time{})
-		release()
-		g.door.Pass(&prefixed{c, data})
+		l.release()
+		g.door.Pass(g.prefixed(c, data))
 	case v.Handler == nil:
 		answer(v.Response)
 	default:
@@ -134,6 +148,7 @@ func (g *Group) admitStream(l *Loop, c net.Conn) {
 		attached := l.Call(func() {
 			if l.stopped {
 				st.close()
+				l.release()
 				return
 			}
 			s := &Socket{stream: st, fd: -1}
@@ -145,6 +160,7 @@ func (g *Group) admitStream(l *Loop, c net.Conn) {
 		})
 		if !attached {
 			st.close()
+			l.release()
 			return
 		}
 		g.streams.Go(st.write)
@@ -220,7 +236,7 @@ func (st *stream) close() {
 		st.work.Signal()
 	}
 	st.mu.Unlock()
-	st.conn.Close()
+	abort(st.conn)
 }
 
 // write sends what is staged until the stream is closed or shut.
@@ -248,7 +264,7 @@ func (st *stream) write() {
 		}
 		st.conn.SetWriteDeadline(time.Now().Add(streamTimeout))
 		if _, err := st.conn.Write(sending); err != nil {
-			st.conn.Close() // the reader tells the loop
+			abort(st.conn) // the reader tells the loop
 			return
 		}
 		if tell {

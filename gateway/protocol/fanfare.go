@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strconv"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -57,6 +58,11 @@ func (Fanfare) Open(s Session) {
 	w.int("ping", uint64(s.PingSeconds())).send(s)
 }
 
+// Leaving sends the drain notice.
+func (Fanfare) Leaving(s Session, after time.Duration) {
+	begin("drain").int("retry_ms", uint64(after.Milliseconds())).send(s)
+}
+
 // Closed has nothing to do.
 func (Fanfare) Closed(Session) {}
 
@@ -68,20 +74,27 @@ func (Fanfare) Skipped(s Session, room string, pos pubsub.Position) {
 // Message carries out a command.
 func (f Fanfare) Message(s Session, op ws.OpCode, payload []byte) {
 	var c command
-	if op == ws.OpBinary {
-		fail(s, nil, badRequest, "send text frames with one JSON object each")
-		return
+	var err error
+	if op == ws.OpText {
+		err = json.Unmarshal(payload, &c)
 	}
-	err := json.Unmarshal(payload, &c)
-	if len(c.ID) > 0 && !plainID(c.ID) {
-		fail(s, nil, badRequest, "id is a number or a string of at most 64 bytes")
-		return
+	badID := false
+	if bytes.Equal(c.ID, []byte("null")) {
+		c.ID = nil
+	} else if len(c.ID) > 0 && !plainID(c.ID) {
+		c.ID, badID = nil, true
 	}
-	if !s.Take() {
+	switch {
+	case !s.Take():
 		fail(s, c.ID, rateLimited, "too many messages")
 		return
-	}
-	if err != nil {
+	case op != ws.OpText:
+		fail(s, nil, badRequest, "send text frames with one JSON object each")
+		return
+	case badID:
+		fail(s, nil, badRequest, "id is a number or a string of at most 64 bytes")
+		return
+	case err != nil:
 		why := "not a JSON object"
 		if t, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && t.Field != "" {
 			why = "wrong type of " + t.Field
@@ -93,11 +106,7 @@ func (f Fanfare) Message(s Session, op ws.OpCode, payload []byte) {
 	case "join":
 		f.join(s, &c)
 	case "leave":
-		if !s.Leave(c.Room) {
-			fail(s, c.ID, notMember, "not a member of this room")
-			return
-		}
-		begin("left").string("room", c.Room).id(c.ID).send(s)
+		f.leave(s, &c)
 	case "publish":
 		f.publish(s, &c)
 	case "send":
@@ -165,6 +174,17 @@ func (c since) position() (pubsub.Position, error) {
 		epoch = 0
 	}
 	return pubsub.Position{Epoch: epoch, Offset: c.Offset}, nil
+}
+
+func (Fanfare) leave(s Session, c *command) {
+	room, id := c.Room, c.ID
+	s.Leave(room, func(was bool) {
+		if !was {
+			fail(s, id, notMember, "not a member of this room")
+			return
+		}
+		begin("left").string("room", room).id(id).send(s)
+	})
 }
 
 func (Fanfare) publish(s Session, c *command) {
@@ -238,9 +258,6 @@ func plainID(id json.RawMessage) bool {
 }
 
 func fail(s Session, id json.RawMessage, c code, message string) {
-	if bytes.Equal(id, []byte("null")) {
-		id = nil
-	}
 	begin("error").id(id).string("code", string(c)).string("message", message).send(s)
 }
 

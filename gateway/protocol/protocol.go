@@ -46,8 +46,9 @@ type Session interface {
 	Replay(frames [][]byte)
 	// Join makes the socket a member of a room.
 	Join(room string, want Want, done func(Joined, error))
-	// Leave ends the membership and reports whether there was one.
-	Leave(room string) bool
+	// Leave ends the membership, once joins of that room under way are done, and done is told
+	// whether there was one.
+	Leave(room string, done func(bool))
 	// Publish sends a message; From and Origin are filled in. The payload is not copied. done may
 	// be nil.
 	Publish(m pubsub.Message, done func(pubsub.Receipt, error))

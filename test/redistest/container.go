@@ -36,7 +36,7 @@ func startContainer(t testing.TB) (*Server, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	c, err := testcontainers.Run(ctx, image, testcontainers.WithExposedPorts("6379/tcp"),
-		testcontainers.WithCmd("redis-server", "--save", "", "--appendonly", "no", "--protected-mode", "no"))
+		testcontainers.WithCmd("--save", "", "--appendonly", "no", "--protected-mode", "no"))
 	testcontainers.CleanupContainer(t, c)
 	if err != nil {
 		return nil, err

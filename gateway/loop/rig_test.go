@@ -1,0 +1,281 @@
+package loop
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+
+	"github.com/fanfare-ws/fanfare/gateway/frame"
+	"github.com/fanfare-ws/fanfare/pubsub"
+)
+
+// patience is how long anything may take before a test fails.
+const patience = 20 * time.Second
+
+// rig is a group whose clock stands still: time passes when a test calls tick.
+type rig struct {
+	t     *testing.T
+	g     *Group
+	addr  string
+	clock uint32
+	wg    sync.WaitGroup
+
+	mu      sync.Mutex
+	sockets []*Socket // in the order of their opening; guarded by mu
+}
+
+// newRig serves sockets that join the rooms in their URL's path: GET /one,two.
+func newRig(t *testing.T, cfg Config) *rig {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newRigOn(t, cfg, ln)
+}
+
+func newRigOn(t *testing.T, cfg Config, ln net.Listener) *rig {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	r := &rig{t: t, addr: ln.Addr().String(), clock: 1}
+	var err error
+	if r.g, err = New(cfg, testDoor{r}); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range r.g.Loops() {
+		r.wg.Go(l.run)
+	}
+	if err := r.g.Serve(ln); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) close() {
+	r.g.Close()
+	for _, l := range r.g.Loops() {
+		l.Call(l.stop)
+	}
+	r.wg.Wait()
+	r.g.streams.Wait()
+}
+
+// transports runs a test on both.
+func transports(t *testing.T, test func(t *testing.T, tr Transport)) {
+	for _, tr := range []Transport{Auto, Goroutine} {
+		t.Run(string(tr), func(t *testing.T) {
+			t.Parallel()
+			test(t, tr)
+		})
+	}
+}
+
+// eventually waits for a condition that nothing announces.
+func (r *rig) eventually(what string, ok func() bool) {
+	r.t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			r.t.Fatalf("%s: not within %s", what, patience)
+		}
+	}
+}
+
+// on runs fn on a socket's loop and waits for it.
+func (r *rig) on(s *Socket, fn func()) {
+	r.t.Helper()
+	r.onLoop(s.loop, fn)
+}
+
+func (r *rig) onLoop(l *Loop, fn func()) {
+	r.t.Helper()
+	done := make(chan struct{})
+	if !l.Call(func() { fn(); close(done) }) {
+		r.t.Fatal("the loop has ended")
+	}
+	<-done
+}
+
+// tick lets seconds pass.
+func (r *rig) tick(n int) {
+	for range n {
+		r.clock++
+		for _, l := range r.g.Loops() {
+			r.onLoop(l, func() { l.tick(r.clock) })
+		}
+	}
+}
+
+// post hands one message to all loops.
+func (r *rig) post(room, text string, offset uint64, skip uint64) {
+	b := &Broadcast{Room: room, Skip: skip, Position: pubsub.Position{Epoch: 1, Offset: offset}}
+	b.Frames[0] = frame.AppendFrame(nil, ws.OpText, []byte(text))
+	for _, l := range r.g.Loops() {
+		l.Post(b)
+	}
+}
+
+// sum adds up a counter of all loops.
+func (r *rig) closed(o Outcome) (n uint64) {
+	for _, l := range r.g.Loops() {
+		n += l.Stats().Closed[o].Load()
+	}
+	return n
+}
+
+// testDoor upgrades everything.
+type testDoor struct{ r *rig }
+
+func (d testDoor) Admit(block []byte, _ Peer, full bool) Verdict {
+	out := new(bytes.Buffer)
+	if _, err := ws.Upgrade(struct {
+		io.Reader
+		io.Writer
+	}{bytes.NewReader(block), out}); err != nil {
+		return Verdict{Response: out.Bytes()}
+	}
+	path, _, _ := strings.Cut(strings.TrimPrefix(string(block), "GET /"), " ")
+	return Verdict{Response: out.Bytes(), Handler: &testHandler{r: d.r, rooms: path}}
+}
+func (testDoor) Refuse(r Refusal) []byte { return []byte("refused " + strconv.Itoa(int(r))) }
+func (testDoor) Pass(c net.Conn)         { c.Close() }
+
+// testHandler answers each message `x` with `ack x`.
+type testHandler struct {
+	r     *rig
+	rooms string
+}
+
+func (h *testHandler) Open(s *Socket) {
+	for room := range strings.SplitSeq(h.rooms, ",") {
+		if room != "" {
+			s.Join(room, 0, pubsub.Position{})
+		}
+	}
+	h.r.mu.Lock()
+	h.r.sockets = append(h.r.sockets, s)
+	h.r.mu.Unlock()
+}
+func (h *testHandler) Message(s *Socket, _ ws.OpCode, payload []byte) {
+	sendText(s, "ack "+string(payload))
+}
+func (h *testHandler) Skipped(s *Socket, room string, pos pubsub.Position) {
+	sendText(s, "gap "+room+" "+strconv.FormatUint(pos.Offset, 10))
+}
+func (h *testHandler) Closed(*Socket, Outcome) {}
+
+func sendText(s *Socket, text string) { s.Send(frame.AppendFrame(nil, ws.OpText, []byte(text))) }
+
+// client is the other end of a socket of the rig's.
+type client struct {
+	t    *testing.T
+	conn net.Conn
+	r    *bufio.Reader
+	s    *Socket
+}
+
+// dial opens a socket that is a member of the rooms. A narrow one has little room in its buffers.
+func (r *rig) dial(rooms string, narrow bool) *client {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	if narrow {
+		conn.(*net.TCPConn).SetReadBuffer(32 << 10)
+	}
+	return r.upgrade(conn, rooms)
+}
+
+func (r *rig) upgrade(conn net.Conn, rooms string) *client {
+	r.t.Helper()
+	r.mu.Lock()
+	before := len(r.sockets)
+	r.mu.Unlock()
+	io.WriteString(conn, "GET /"+rooms+" HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	c := &client{t: r.t, conn: conn, r: bufio.NewReaderSize(conn, 1024)}
+	c.deadline()
+	for line := ""; line != "\r\n"; {
+		var err error
+		if line, err = c.r.ReadString('\n'); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.mu.Lock()
+	c.s = r.sockets[before]
+	r.mu.Unlock()
+	return c
+}
+
+func (c *client) deadline() { c.conn.SetDeadline(time.Now().Add(patience)) }
+
+func (c *client) send(op ws.OpCode, payload string) {
+	c.t.Helper()
+	c.deadline()
+	if err := ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewFrame(op, true, []byte(payload)))); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *client) next() ws.Frame {
+	c.t.Helper()
+	c.deadline()
+	f, err := ws.ReadFrame(c.r)
+	if err != nil {
+		c.t.Fatalf("reading: %v", err)
+	}
+	if f.Header.OpCode > ws.OpBinary && f.Header.Length > 125 || f.Header.Rsv != 0 || !f.Header.Fin {
+		c.t.Fatalf("the stream is broken: frame header %+v", f.Header)
+	}
+	return f
+}
+
+func (c *client) want(text string) {
+	c.t.Helper()
+	if f := c.next(); f.Header.OpCode != ws.OpText || string(f.Payload) != text {
+		c.t.Fatalf("got %v %.80q, want text %.80q", f.Header.OpCode, f.Payload, text)
+	}
+}
+
+// wantClose reads a close frame and the end of the stream.
+func (c *client) wantClose(code ws.StatusCode) {
+	c.t.Helper()
+	f := c.next()
+	got, reason := ws.ParseCloseFrameData(f.Payload)
+	if f.Header.OpCode != ws.OpClose || got != code {
+		c.t.Fatalf("got %v %d %q, want close %d", f.Header.OpCode, got, reason, code)
+	}
+	c.wantEnd()
+}
+
+func (c *client) wantEnd() {
+	c.t.Helper()
+	c.deadline()
+	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
+		c.t.Fatalf("got %q and error %v, want the end of the stream", b, err)
+	}
+}
+
+// fill posts messages to a room until a send to the socket was short.
+func (r *rig) fill(s *Socket, room string, text func(i int) string) (n int) {
+	r.t.Helper()
+	for blocked := false; !blocked; n++ {
+		if n > 10_000 {
+			r.t.Fatal("no send was short")
+		}
+		r.post(room, text(n), uint64(n+1), 0)
+		r.on(s, func() { s.loop.flush(); blocked = s.blocked })
+	}
+	return n
+}
