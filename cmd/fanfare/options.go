@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fanfare-ws/fanfare/gateway"
+	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
 // options are the flags of fanfare serve. Each is also FANFARE_… in the environment and a key of
@@ -20,18 +21,19 @@ type options struct {
 	RedisPartitions    int
 	History            int
 	HistoryTTL         time.Duration
+	Rooms              pubsub.Retentions // only in the file
 
-	Auth                                       list
-	JWTKey, JWTKeyFile, JWTAudience, JWTIssuer string
-	SessionCookie, TokenParam, Reject, APIKey  string
-	Origins                                    list
-	TrustedProxies                             prefixes
-	TLSCert, TLSKey                            string
-	MaxMessage, MaxHeader, SlowLimit           size
-	MaxSockets, MaxRooms, Rate, Burst          int
-	HandshakeTimeout, Ping, Idle, Drain        time.Duration
-	Slow, Transport, LogLevel, LogFormat       string
-	Serve                                      list
+	Auth                                            list
+	JWTKey, JWTKeyFile, JWTAudience, JWTIssuer      string
+	SessionCookie, TokenParam, Reject, APIKey       string
+	Origins                                         list
+	TrustedProxies                                  prefixes
+	TLSCert, TLSKey                                 string
+	MaxMessage, MaxHeader, SlowLimit                size
+	MaxSockets, MaxRooms, Rate, Burst               int
+	HandshakeTimeout, Ping, Idle, Drain, DrainDelay time.Duration
+	Slow, Transport, LogLevel, LogFormat            string
+	Serve                                           list
 }
 
 // flags binds the options to a flag set, which knows names, units, defaults and help. README.md has
@@ -71,7 +73,8 @@ func (o *options) flags() *flag.FlagSet {
 	fs.DurationVar(&o.HandshakeTimeout, "handshake-timeout", 5*time.Second, "`time` for a request's header to arrive")
 	fs.DurationVar(&o.Ping, "ping", 30*time.Second, "a socket that was silent for this `time` gets a ping")
 	fs.DurationVar(&o.Idle, "idle", 75*time.Second, "a socket that was silent for this `time`, pings included, is closed")
-	fs.DurationVar(&o.Drain, "drain", 20*time.Second, "`time` that closing the sockets may take after SIGTERM")
+	fs.DurationVar(&o.DrainDelay, "drain-delay", 0, "`time` for which an instance goes on serving after SIGTERM, no longer ready, so that load balancers notice")
+	fs.DurationVar(&o.Drain, "drain", 20*time.Second, "`time` that closing the sockets may take after that, spread over it")
 	fs.StringVar(&o.Slow, "slow", "close", "`what` happens to a member that is --slow-limit behind: close with 1013, or skip to the newest message")
 	fs.Var(&o.SlowLimit, "slow-limit", "`bytes` that a member may be behind")
 	fs.Var(&o.Serve, "serve", "`protocols` and pages that are on")
@@ -142,6 +145,9 @@ func (o *options) check() error {
 		if d.value < time.Second {
 			errs = append(errs, fmt.Errorf("--%s %s: want at least 1s", d.name, d.value))
 		}
+	}
+	if o.DrainDelay < 0 {
+		errs = append(errs, fmt.Errorf("--drain-delay %s: want 0 or more", o.DrainDelay))
 	}
 	if o.Idle <= o.Ping {
 		errs = append(errs, fmt.Errorf("--idle %s is not longer than --ping %s: every silent socket would be closed", o.Idle, o.Ping))
