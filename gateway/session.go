@@ -146,6 +146,10 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 	enc, target := s.proto.Encoding(), pubsub.Room(room)
 	s.gw.hub.join(target, s.socket, enc, want, func(j protocol.Joined, err error) {
 		after := s.joined(room)
+		if err == nil && want.Since != nil && s.socket.Leave(room) {
+			// A member: what it was not sent yet of the room is among what it missed.
+			s.gw.hub.leave(target, s.socket.Loop(), enc)
+		}
 		if err == nil && !s.socket.Member(room) {
 			s.socket.Join(room, enc, j.Position)
 		} else { // it failed, or a join before it did it already
