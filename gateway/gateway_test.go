@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -174,7 +175,20 @@ func (p *peer) next() ws.Frame {
 
 func (p *peer) tryNext() (ws.Frame, error) {
 	p.conn.SetReadDeadline(time.Now().Add(patience))
-	return ws.ReadFrame(p.r)
+	return readFrame(p.r)
+}
+
+// readFrame reads a frame that may be large.
+func readFrame(r io.Reader) (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(r); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 64<<20 {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(r, f.Payload)
+	return f, err
 }
 
 // want reads one text frame.

@@ -52,6 +52,7 @@ const (
 func (h *hub) deliver(in *interest, m *pubsub.Message) {
 	at := m.Position
 	switch {
+	case in.gone: // no window is kept that nobody would take back
 	case !in.active || in.hole:
 		if len(in.early) == maxEarly {
 			in.early, in.earlyRead = nil, 0
@@ -91,11 +92,20 @@ func (h *hub) forward(in *interest, m *pubsub.Message) {
 	}
 	h.post(in, b)
 	if m.Position.Offset != 0 && in.pos.Epoch != 0 && !in.target.User {
-		if h.kept.Load() > windowBudget {
-			h.shrink(in, 0, 0)
-		}
 		in.window = append(in.window, k)
 		h.grew(in, k.size())
+		h.trim(in)
+	}
+}
+
+// trim keeps a window within the bounds, unless a read is under way: what it brings is to join the
+// window, and to be there until those who wait for it are served.
+func (h *hub) trim(in *interest) {
+	switch {
+	case in.reading || in.merging:
+	case h.kept.Load() > windowBudget:
+		h.shrink(in, maxWindow, 1) // the newest: to see that it is still the same
+	default:
 		h.shrink(in, maxWindow, maxWindowLen)
 	}
 }
@@ -182,14 +192,19 @@ func (h *hub) settle(in *interest) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		in.reading = false
-		if err != nil {
+		switch {
+		case in.gone:
+			return
+		case err != nil:
 			h.unread(in)
 			return
 		}
+		in.merging = true
 		if h.merge(in, after, got) {
 			h.settle(in)
-			h.shrink(in, maxWindow, maxWindowLen)
 		}
+		in.merging = false
+		h.trim(in)
 	})
 }
 

@@ -22,7 +22,8 @@ type flawed struct {
 	handler pubsub.Handler
 	lose    map[uint64]bool // offsets that are not delivered, once
 	reads   int
-	fail    int // reads that fail from now on
+	fail    int           // reads that fail from now on
+	hold    chan struct{} // not nil: the answers to reads wait for it
 }
 
 func newFlawed(history int) *flawed {
@@ -61,7 +62,17 @@ func (f *flawed) Read(room string, q pubsub.Query, done func(pubsub.History, err
 	if failing {
 		f.fail--
 	}
+	hold := f.hold
 	f.mu.Unlock()
+	if hold != nil {
+		f.Broker.Read(room, q, func(h pubsub.History, err error) {
+			go func() {
+				<-hold
+				done(h, err)
+			}()
+		})
+		return
+	}
 	if failing {
 		f.Broker.Read(room, q, func(pubsub.History, error) { done(pubsub.History{}, pubsub.ErrUnavailable) })
 		return

@@ -54,6 +54,7 @@ type interest struct {
 	hole        bool             // what comes is held back until the history was read
 	verify      bool             // the message at pos is to be compared with the history
 	reading     bool             // a read is in flight
+	merging     bool             // what was read is being taken in
 	early       []pubsub.Message // held back
 	earlyRead   int              // how many of early came before the read in flight was begun
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -140,7 +142,10 @@ func apiMessage(body []byte) (m pubsub.Message, err error) {
 		Data json.RawMessage `json:"data"`
 		Key  string          `json:"key"`
 	}
-	d := json.NewDecoder(strings.NewReader(string(body)))
+	if !utf8.Valid(body) { // encoding/json would let it through in data
+		return m, errors.New("the body is to be UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
 		return m, fmt.Errorf(`the body is to be {"room":…,"data":…,"key":…} or {"user":…,"data":…}: %w`, err)

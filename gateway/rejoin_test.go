@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"testing"
 
 	"github.com/gobwas/ws/wsutil"
@@ -32,7 +33,7 @@ func TestAMemberThatResumesGetsWhatFollowsOnceAndInOrder(t *testing.T) {
 	}()
 	defer func() { close(stop); <-stopped }()
 	seen := 0 // up to here
-	for range 300 {
+	for range 100 {
 		from := max(0, seen-3)
 		a.send(since("r", epoch, from))
 		for resumed := false; ; {
@@ -57,4 +58,53 @@ func TestAMemberThatResumesGetsWhatFollowsOnceAndInOrder(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestAResumeIsServedHoweverMuchThisInstanceMissed(t *testing.T) {
+	const known, seen, all = 200, 300, 2000
+	f := newFlawed(5000)
+	for n := uint64(known + 1); n <= all; n++ {
+		f.lose[n] = true
+	}
+	in := start(t, gateway.Config{Rate: -1, Broker: f})
+	stays, pub := in.join(), in.join()
+	epoch, _, _ := stays.joined(`{"type":"join","room":"r"}`)
+	pub.publish("r", 1, known)
+	stays.wantMessages("r", 1, known)
+	pub.publish("r", known+1, all) // not heard here
+	// The first comes from another instance, and is ahead of this one.
+	for _, from := range []int{seen, 1} {
+		p := in.join()
+		if _, offset, recovered := p.joined(since("r", epoch, from)); offset != all || recovered == nil || !*recovered {
+			t.Errorf("since %d: joined at %d, recovered %v", from, offset, *recovered)
+			continue
+		}
+		p.wantMessages("r", from+1, all)
+	}
+	stays.wantMessages("r", known+1, all)
+}
+
+func TestAResumeIsServedHoweverMuchComesWhileTheHistoryIsRead(t *testing.T) {
+	const before, all = 1000, 2000
+	f := newFlawed(5000)
+	in := start(t, gateway.Config{Rate: -1, Broker: f})
+	stays, pub, back := in.join(), in.join(), in.join()
+	epoch, _, _ := stays.joined(`{"type":"join","room":"r"}`)
+	pub.publish("r", 1, before)
+	stays.wantMessages("r", 1, before)
+	hold := make(chan struct{})
+	f.mu.Lock()
+	f.hold = hold
+	f.mu.Unlock()
+	back.send(since("r", epoch, 1))
+	in.eventually("the history is read", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.reads > 0
+	})
+	pub.publish("r", before+1, all)
+	stays.wantMessages("r", before+1, all)
+	close(hold)
+	back.wantMatch(`"type":"joined"`, fmt.Sprintf(`"offset":%d,"recovered":true`, all))
+	back.wantMessages("r", 2, all)
 }

@@ -99,7 +99,8 @@ func Encode(dst []byte, enc loop.Encoding, m *pubsub.Message) []byte {
 	if enc == JSON {
 		return encodeJSON(dst, m)
 	}
-	if m.Kind == pubsub.Binary || m.Kind == pubsub.Foreign && !utf8.Valid(m.Payload) {
+	// Whatever its kind says: a text frame that is not UTF-8 would end every member's socket (RFC 6455 §8.1).
+	if m.Kind == pubsub.Binary || !utf8.Valid(m.Payload) {
 		return frame.AppendFrame(dst, ws.OpBinary, m.Payload)
 	}
 	return frame.AppendFrame(dst, ws.OpText, m.Payload)
