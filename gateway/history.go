@@ -240,31 +240,30 @@ func (h *hub) retryAll() {
 }
 
 // answer tells a socket that comes back what it missed, if that is known; else it says after which
-// offset it is to be read.
+// offset it is to be read. That something cannot be had is only said after the history was read:
+// this instance may be behind, in its offsets or its epoch.
 func (h *hub) answer(in *interest, w *waiter) (after uint64, ok bool) {
 	lost := protocol.Joined{Position: in.pos}
-	var from uint64
+	sure := w.asked && !in.hole
 	resume := w.want.Since != nil
-	switch {
-	case !resume:
-		from = in.pos.Offset - min(uint64(w.want.Last), in.pos.Offset)
-	case w.want.Since.Epoch != in.pos.Epoch || in.pos.Epoch == 0: // another life of the room, another room
-		w.tell(lost, nil)
-		return 0, true
-	default:
+	from := in.pos.Offset - min(uint64(w.want.Last), in.pos.Offset)
+	if resume {
 		from = w.want.Since.Offset
 	}
 	switch {
-	case from > in.pos.Offset: // newer than what arrived here: a little behind, or from nowhere
-		if w.asked {
-			w.tell(lost, nil)
-			return 0, true
+	case resume && (in.pos.Epoch == 0 || w.want.Since.Epoch == 0): // there is no history, or no such epoch
+		w.tell(lost, nil)
+		return 0, true
+	case resume && (w.want.Since.Epoch != in.pos.Epoch || from > in.pos.Offset):
+		if !sure {
+			w.asked = true
+			return in.pos.Offset, false
 		}
-		w.asked = true
-		return in.pos.Offset, false
+		w.tell(lost, nil)
+		return 0, true
 	case from == in.pos.Offset:
 	case len(in.window) == 0 || in.window[0].m.Position.Offset > from+1:
-		if !w.asked {
+		if !sure {
 			w.asked = true
 			return from, false
 		}

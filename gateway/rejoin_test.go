@@ -8,6 +8,7 @@ import (
 	"github.com/gobwas/ws/wsutil"
 
 	"github.com/fanfare-ws/fanfare/gateway"
+	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
 func TestAMemberThatResumesGetsWhatFollowsOnceAndInOrder(t *testing.T) {
@@ -107,4 +108,37 @@ func TestAResumeIsServedHoweverMuchComesWhileTheHistoryIsRead(t *testing.T) {
 	close(hold)
 	back.wantMatch(`"type":"joined"`, fmt.Sprintf(`"offset":%d,"recovered":true`, all))
 	back.wantMessages("r", 2, all)
+}
+
+func TestAResumeFromAnEpochThatThisInstanceHasNotHeardOfIsServed(t *testing.T) {
+	f := newFlawed(256)
+	in := start(t, gateway.Config{Broker: f})
+	stays, pub := in.join(), in.join()
+	old, _, _ := stays.joined(`{"type":"join","room":"r"}`)
+	pub.publish("r", 1, 3)
+	stays.wantMessages("r", 1, 3)
+	var was uint64
+	if _, err := fmt.Sscanf(old, "%x", &was); err != nil {
+		t.Fatal(err)
+	}
+	renewed := make(chan pubsub.Position, 1)
+	f.Renew("r", was, func(p pubsub.Position, _ error) { renewed <- p })
+	epoch := fmt.Sprintf("%x", (<-renewed).Epoch)
+	f.mu.Lock()
+	for n := uint64(1); n <= 5; n++ {
+		f.lose[n] = true
+	}
+	f.mu.Unlock()
+	pub.publish("r", 1, 5) // not heard here
+	// Its client saw the new epoch's first messages on another instance.
+	back := in.join()
+	if at, offset, recovered := back.joined(since("r", epoch, 3)); at != epoch || offset != 5 || recovered == nil || !*recovered {
+		t.Fatalf("joined at %s %d, recovered %v", at, offset, *recovered)
+	}
+	back.wantMessages("r", 4, 5)
+	stays.want(fmt.Sprintf(`{"type":"gap","room":"r","epoch":%q,"offset":0}`, epoch))
+	stays.wantMessages("r", 1, 5)
+	if at, offset, recovered := in.join().joined(since("r", old, 3)); at != epoch || offset != 5 || *recovered {
+		t.Errorf("since the old epoch: joined at %s %d, recovered %v", at, offset, *recovered)
+	}
 }

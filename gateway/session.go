@@ -130,12 +130,11 @@ func (s *session) Take() bool {
 }
 
 func (s *session) Join(room string, want protocol.Want, done func(protocol.Joined, error)) {
-	member := s.socket.Member(room)
 	switch {
-	case !s.Allow(room, auth.Join), want.Last > 0 && !s.Allow(room, auth.History):
+	case !s.Allow(room, auth.Join), want.Last > 0 && want.Since == nil && !s.Allow(room, auth.History):
 		done(protocol.Joined{}, protocol.ErrForbidden)
 		return
-	case !member && s.lastJoin(room) == nil && s.socket.Rooms()+len(s.pending) >= s.gw.cfg.MaxRooms:
+	case !s.socket.Member(room) && s.lastJoin(room) == nil && s.rooms() >= s.gw.cfg.MaxRooms:
 		done(protocol.Joined{}, protocol.ErrTooManyRooms)
 		return
 	}
@@ -162,6 +161,22 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 	})
 }
 
+// rooms is how many rooms the socket is in once its joins under way are done.
+func (s *session) rooms() int {
+	n := s.socket.Rooms()
+	for i, j := range s.pending {
+		if !s.socket.Member(j.room) && s.firstJoin(j.room) == i {
+			n++
+		}
+	}
+	return n
+}
+
+// firstJoin is the place in pending of the oldest join of a room.
+func (s *session) firstJoin(room string) int {
+	return slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
+}
+
 // lastJoin is the newest join of a room under way, or nil.
 func (s *session) lastJoin(room string) *joining {
 	for i := len(s.pending) - 1; i >= 0; i-- {
@@ -174,7 +189,7 @@ func (s *session) lastJoin(room string) *joining {
 
 // joined takes the oldest join of a room away and returns what waits for it.
 func (s *session) joined(room string) (after []func()) {
-	i := slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
+	i := s.firstJoin(room)
 	after = s.pending[i].after
 	s.pending = slices.Delete(s.pending, i, i+1)
 	if len(s.pending) == 0 {
