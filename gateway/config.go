@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fanfare-ws/fanfare/auth"
@@ -98,7 +99,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Serve = Serves
 	}
 	for _, s := range c.Serve {
-		if !contains(Serves, s) {
+		if !slices.Contains(Serves, s) {
 			errs = append(errs, fmt.Errorf("cannot serve %q: want some of %v", s, Serves))
 		}
 	}
@@ -106,13 +107,4 @@ func (c Config) withDefaults() (Config, error) {
 		errs = append(errs, fmt.Errorf("a burst of %d lets nothing through: want at least 1", c.Burst))
 	}
 	return c, errors.Join(errs...)
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/gobwas/ws"
@@ -261,8 +262,8 @@ func upgrade(block []byte, r request, fanfare bool) ([]byte, error) {
 		block = canonical(block)
 	}
 	u := ws.Upgrader{ReadBufferSize: 2048, WriteBufferSize: 256}
-	if fanfare {
-		u.Protocol = func(p []byte) bool { return string(p) == protocol.Subprotocol }
+	if fanfare && slices.Contains(r.handshake.Protocols, protocol.Subprotocol) {
+		u.ProtocolCustom = func([]byte) (string, bool) { return protocol.Subprotocol, true }
 	}
 	out := bytes.NewBuffer(make([]byte, 0, 256))
 	_, err := u.Upgrade(struct {

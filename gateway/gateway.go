@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -65,9 +66,9 @@ func New(cfg Config, registry *prometheus.Registry) (*Gateway, error) {
 		instance: binary.BigEndian.Uint64(random[:]) | 1, began: time.Now(),
 	}
 	for r, name := range map[route]string{fanfareRoute: "fanfare", chatRoute: "chat", echoRoute: "echo", secureRoute: "secure"} {
-		gw.serves[r] = contains(cfg.Serve, name)
+		gw.serves[r] = slices.Contains(cfg.Serve, name)
 	}
-	gw.page = contains(cfg.Serve, "page")
+	gw.page = slices.Contains(cfg.Serve, "page")
 	gw.metrics = newMetrics(registry)
 	lc := cfg.Loop
 	lc.Now, lc.Logger = gw.now, cfg.Logger

@@ -47,7 +47,9 @@ func start(t *testing.T, cfg gateway.Config) *instance {
 	if cfg.Name == "" {
 		cfg.Name = "a"
 	}
-	cfg.Logger = slog.New(slog.DiscardHandler)
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	in := &instance{t: t, public: cfg.Public.Addr().String(), ops: "http://" + cfg.Ops.Addr().String()}
 	gw, err := gateway.New(cfg, prometheus.NewRegistry())
 	if err != nil {
@@ -137,12 +139,17 @@ func (in *instance) dial(path string, headers ...string) *peer {
 }
 
 func (in *instance) tryDial(path string, headers ...string) (*peer, error) {
+	d := ws.Dialer{Timeout: patience}
 	h := http.Header{}
 	for _, line := range headers {
 		k, v, _ := strings.Cut(line, ": ")
+		if k == "Sec-WebSocket-Protocol" {
+			d.Protocols = strings.Split(v, ", ")
+			continue
+		}
 		h.Add(k, v)
 	}
-	d := ws.Dialer{Header: ws.HandshakeHeaderHTTP(h), Timeout: patience}
+	d.Header = ws.HandshakeHeaderHTTP(h)
 	conn, br, _, err := d.Dial(context.Background(), "ws://"+in.public+path)
 	if err != nil {
 		return nil, err
@@ -247,4 +254,19 @@ func transports(t *testing.T, test func(t *testing.T, c loop.Config)) {
 			test(t, loop.Config{Transport: tr})
 		})
 	}
+}
+
+// get fetches a URL.
+func (in *instance) get(url string) (int, string) {
+	in.t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
 }

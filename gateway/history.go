@@ -60,7 +60,12 @@ func (h *hub) deliver(in *interest, m *pubsub.Message) {
 		in.early = append(in.early, *m)
 	case at.Offset == 0 || in.pos.Epoch == 0:
 		h.forward(in, m)
-	case at.Epoch == in.pos.Epoch && at.Offset <= in.pos.Offset: // came from the history already
+	case at.Epoch == in.pos.Epoch && at.Offset <= in.pos.Offset:
+		// It came from the history already, unless it is another one than came: see diverged.
+		if in.differs(m) {
+			in.hole, in.verify, in.suspect = true, true, at.Offset
+			h.settle(in)
+		}
 	case at.Epoch == in.pos.Epoch && at.Offset == in.pos.Offset+1:
 		h.forward(in, m)
 	default:
@@ -127,6 +132,9 @@ func (h *hub) post(in *interest, b *loop.Broadcast) {
 
 // gap moves to a position that cannot be reached message by message, and tells the members.
 func (h *hub) gap(in *interest, to pubsub.Position) {
+	if in.pos.Epoch != to.Epoch {
+		in.suspect = 0
+	}
 	in.pos = to
 	h.shrink(in, 0, 0)
 	h.gw.metrics.gaps.Inc()
@@ -171,7 +179,7 @@ func (h *hub) settle(in *interest) {
 	if in.hole {
 		a := in.pos.Offset
 		if in.verify && a > 0 {
-			a-- // the message at the position itself, to see that it is still the same
+			a = in.doubtful() - 1 // to see that it is still the same
 		}
 		want(a)
 	}
@@ -188,6 +196,7 @@ func (h *hub) settle(in *interest) {
 		return
 	}
 	in.reading, in.earlyRead = true, len(in.early)
+	hole, verify := in.hole, in.verify
 	h.broker.Read(in.target.Name, pubsub.Query{Since: true, After: after}, func(got pubsub.History, err error) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
@@ -197,6 +206,9 @@ func (h *hub) settle(in *interest) {
 			return
 		case err != nil:
 			h.unread(in)
+			return
+		case in.hole && !hole, in.verify && !verify: // that came up since: it may be too old to tell
+			h.settle(in)
 			return
 		}
 		in.merging = true
@@ -293,11 +305,14 @@ func (h *hub) merge(in *interest, after uint64, got pubsub.History) bool {
 			return true // the new epoch is to be read from its beginning
 		}
 	}
-	if in.verify && h.diverged(in, got) {
+	if h.diverged(in, got) {
+		in.hole, in.verify = true, true
 		h.renew(in)
 		return false
 	}
-	in.verify = false
+	if in.verify {
+		in.verify, in.suspect = false, 0
+	}
 	h.prepend(in, got.Messages)
 	for i := range got.Messages {
 		m := &got.Messages[i]
@@ -331,16 +346,36 @@ func (h *hub) release(in *interest) {
 	}
 }
 
+// doubtful is the offset of the first message that is to be compared, the last one if in doubt.
+func (in *interest) doubtful() uint64 {
+	if len(in.window) == 0 || in.suspect == 0 || in.suspect > in.pos.Offset {
+		return in.pos.Offset
+	}
+	return max(in.suspect, in.window[0].m.Position.Offset)
+}
+
 // diverged tells whether the history is no longer the one that members here have seen: a replica
-// was promoted that lacks the newest messages.
+// was promoted that lacks the newest messages. By now others may have been published in their
+// place, and some after them may have been forwarded here before this instance knew.
 func (h *hub) diverged(in *interest, got pubsub.History) bool {
-	if got.Top.Offset < in.pos.Offset {
+	if in.verify && got.Top.Offset < in.pos.Offset {
 		return true
 	}
-	if len(in.window) == 0 || len(got.Messages) == 0 || got.Messages[0].Position.Offset != in.pos.Offset {
+	for i := range got.Messages {
+		if in.differs(&got.Messages[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+// differs tells whether another message was forwarded at the offset. Of older ones than the
+// window has that is not known.
+func (in *interest) differs(is *pubsub.Message) bool {
+	if len(in.window) == 0 || is.Position.Offset < in.window[0].m.Position.Offset || is.Position.Offset > in.pos.Offset {
 		return false
 	}
-	was, is := in.window[len(in.window)-1].m, got.Messages[0]
+	was := &in.window[is.Position.Offset-in.window[0].m.Position.Offset].m
 	return was.Origin != is.Origin || was.From != is.From || !bytes.Equal(was.Payload, is.Payload)
 }
 
@@ -351,7 +386,11 @@ func (h *hub) renew(in *interest) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
 		in.reading = false
+		if in.gone {
+			return
+		}
 		if err != nil {
+			in.suspect = 1 // all that is known is to be compared again
 			h.retry(in)
 			return
 		}

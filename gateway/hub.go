@@ -52,7 +52,8 @@ type interest struct {
 	windowBytes int              // of window
 	resumes     []waiter         // sockets that wait for what they missed
 	hole        bool             // what comes is held back until the history was read
-	verify      bool             // the message at pos is to be compared with the history
+	verify      bool             // what was forwarded is to be compared with the history
+	suspect     uint64           // from this offset on; 0: only the message at pos
 	reading     bool             // a read is in flight
 	merging     bool             // what was read is being taken in
 	early       []pubsub.Message // held back
@@ -230,6 +231,9 @@ func (h *hub) Up(err error) {
 		in.mu.Lock()
 		in.waiting = tellImpatient(in.waiting)
 		in.resumes = tellImpatient(in.resumes)
+		if in.suspect == 0 {
+			in.suspect = in.pos.Offset
+		}
 		in.mu.Unlock()
 	}
 }

@@ -200,9 +200,13 @@ func (s *session) joined(room string) (after []func()) {
 
 func (s *session) Leave(room string, done func(bool)) {
 	if j := s.lastJoin(room); j != nil {
-		j.after = append(j.after, func() { s.Leave(room, done) })
+		j.after = append(j.after, func() { s.leave(room, done) })
 		return
 	}
+	s.leave(room, done)
+}
+
+func (s *session) leave(room string, done func(bool)) {
 	was := s.socket.Leave(room)
 	if was {
 		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.proto.Encoding())

@@ -231,11 +231,16 @@ func (c *client) send(op ws.OpCode, payload string) {
 func (c *client) next() ws.Frame {
 	c.t.Helper()
 	c.deadline()
-	f, err := ws.ReadFrame(c.r)
+	h, err := ws.ReadHeader(c.r)
+	f := ws.Frame{Header: h}
+	if err == nil && h.Length <= 1<<20 {
+		f.Payload = make([]byte, h.Length)
+		_, err = io.ReadFull(c.r, f.Payload)
+	}
 	if err != nil {
 		c.t.Fatalf("reading: %v", err)
 	}
-	if f.Header.OpCode > ws.OpBinary && f.Header.Length > 125 || f.Header.Rsv != 0 || !f.Header.Fin {
+	if f.Header.OpCode > ws.OpBinary && f.Header.Length > 125 || f.Header.Length > 1<<20 || f.Header.Rsv != 0 || !f.Header.Fin {
 		c.t.Fatalf("the stream is broken: frame header %+v", f.Header)
 	}
 	return f
@@ -267,15 +272,34 @@ func (c *client) wantEnd() {
 	}
 }
 
-// fill posts messages to a room until a send to the socket was short.
-func (r *rig) fill(s *Socket, room string, text func(i int) string) (n int) {
+// midFrame sends a socket numbered messages of a room until one is half sent, and then calls fn
+// before anything else can happen on the loop. It returns how many messages there were.
+func (r *rig) midFrame(s *Socket, room string, fn func()) (n int) {
 	r.t.Helper()
-	for blocked := false; !blocked; n++ {
-		if n > 10_000 {
-			r.t.Fatal("no send was short")
+	r.on(s, func() {
+		for ; s.mid == nil && n < 10_000; n++ {
+			s.loop.now(room, big(n), 0)
 		}
-		r.post(room, text(n), uint64(n+1), 0)
-		r.on(s, func() { s.loop.flush(); blocked = s.blocked })
-	}
+		if s.mid == nil {
+			r.t.Error("no send ended within a frame")
+		}
+		fn()
+	})
 	return n
 }
+
+// now delivers a message on the loop's goroutine.
+func (l *Loop) now(room, text string, offset uint64) {
+	b := &Broadcast{Room: room, Position: pubsub.Position{Epoch: 1, Offset: offset}}
+	b.Frames[0] = frame.AppendFrame(nil, ws.OpText, []byte(text))
+	l.append(b)
+	l.flush()
+}
+
+// numbered is a message of a size that tells its number; big ones are beyond what one send takes.
+func numbered(i, size int) string {
+	s := strconv.Itoa(i) + " "
+	return s + strings.Repeat(string(rune('a'+i%26)), max(size-len(s), 0))
+}
+
+func big(i int) string { return numbered(i, 90_001) }

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,20 +10,14 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// numbered is a message of a size that tells its number.
-func numbered(i, size int) string {
-	s := strconv.Itoa(i) + " "
-	return s + strings.Repeat(string(rune('a'+i%26)), max(size-len(s), 0))
-}
-
 func TestAStalledReaderDelaysNobody(t *testing.T) {
-	for _, size := range []int{4 << 10, 64 << 10} {
+	for size, n := range map[int]int{4 << 10: 400, 64 << 10: 60} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			transports(t, func(t *testing.T, tr Transport) {
 				r := newRig(t, Config{Transport: tr, Loops: 2, SlowLimit: 64 << 20})
 				stalled := r.dial("room", true)
 				others := []*client{r.dial("room", false), r.dial("room", false), r.dial("room", false)}
-				for i := range 200 {
+				for i := range n {
 					r.post("room", numbered(i, size), uint64(i+1), 0)
 					for _, c := range others {
 						c.want(numbered(i, size)) // in step: a delay would be the test's
@@ -33,7 +28,8 @@ func TestAStalledReaderDelaysNobody(t *testing.T) {
 						t.Error("the stalled reader was never behind")
 					}
 				})
-				for i := range 200 { // and nothing is lost for it
+				stalled.conn.(*net.TCPConn).SetReadBuffer(1 << 20)
+				for i := range n { // and nothing is lost for it
 					stalled.want(numbered(i, size))
 				}
 			})
@@ -169,23 +165,21 @@ func TestWhatIsForOneSocketAloneIsBounded(t *testing.T) {
 func TestALostMemberDoesNotFreeTheLogOfOneBehind(t *testing.T) {
 	transports(t, func(t *testing.T, tr Transport) {
 		r := newRig(t, Config{Transport: tr, Loops: 1, SlowLimit: 64 << 20})
-		behind := r.dial("room", true)
-		n := r.fill(behind.s, "room", func(i int) string { return numbered(i, 10_000) })
-		lost := r.dial("room", false)
-		r.on(lost.s, func() {
-			lost.s.loop.shutdownWrite(lost.s) // the next send fails
-			b := &Broadcast{Room: "room"}
-			b.Frames[0] = ws.MustCompileFrame(ws.NewTextFrame([]byte("last")))
-			lost.s.loop.append(b)
-			lost.s.loop.flush()
+		behind, lost := r.dial("room,full", true), r.dial("room", false)
+		n := r.midFrame(behind.s, "full", func() {
+			l := lost.s.loop
+			l.now("room", "first", 0)
+			l.shutdownWrite(lost.s) // its next send fails
+			l.now("room", "second", 0)
 			if lost.s.state != dead {
 				t.Error("the send did not fail")
 			}
 		})
 		for i := range n {
-			behind.want(numbered(i, 10_000))
+			behind.want(big(i))
 		}
-		behind.want("last")
+		behind.want("first")
+		behind.want("second")
 	})
 }
 
