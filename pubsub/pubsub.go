@@ -142,7 +142,8 @@ type History struct {
 	Messages []Message
 }
 
-// Handler is told what arrives. The methods are called from the broker's goroutines.
+// Handler is told what arrives. The methods are called from the broker's goroutines, also at the same
+// time, but Deliver for one target never is.
 type Handler interface {
 	// Deliver hands over a message of a subscribed target. It may wait.
 	Deliver(Message)
