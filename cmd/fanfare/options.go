@@ -17,11 +17,11 @@ import (
 type options struct {
 	Listen, Ops, Name, Config string
 
-	Redis, RedisPrefix string
-	RedisPartitions    int
-	History            int
-	HistoryTTL         time.Duration
-	Rooms              pubsub.Retentions // only in the file
+	Redis, RedisPrefix           string
+	RedisPartitions, AckReplicas int
+	History                      int
+	HistoryTTL                   time.Duration
+	Rooms                        pubsub.Retentions // only in the file
 
 	Auth                                            list
 	JWTKey, JWTKeyFile, JWTAudience, JWTIssuer      string
@@ -46,9 +46,10 @@ func (o *options) flags() *flag.FlagSet {
 	fs.StringVar(&o.Ops, "ops", "127.0.0.1:9090", "`address` for /metrics, /healthz, /readyz, /api/… and /debug/pprof/; never for the public")
 	fs.StringVar(&o.Name, "name", "", "`name` of this instance (default: the host name)")
 	fs.StringVar(&o.Config, "config", "", "YAML `file` with any of these options as keys")
-	fs.StringVar(&o.Redis, "redis", "", "`URL` of the Redis that all instances share: redis:// or rediss:// (default: none, messages stay in this instance)")
+	fs.StringVar(&o.Redis, "redis", "", "`URL` of the Redis that all instances share: redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster:// (default: none, messages stay in this instance)")
 	fs.StringVar(&o.RedisPrefix, "redis-prefix", "fanfare", "`prefix` of all keys and channels")
-	fs.IntVar(&o.RedisPartitions, "redis-partitions", 1, "`number` of parts that rooms are spread over; the same on all instances")
+	fs.IntVar(&o.RedisPartitions, "redis-partitions", 0, "`number` of parts that rooms are spread over, the same on all instances; 0: 1, or 64 on a cluster")
+	fs.IntVar(&o.AckReplicas, "ack-replicas", 0, "`number` of replicas that must have a message before it is acknowledged")
 	fs.IntVar(&o.History, "history", 256, "`messages` kept a room; 0: none, and messages have no offset")
 	fs.DurationVar(&o.HistoryTTL, "history-ttl", 10*time.Minute, "`time` for which they are kept after a room's last message")
 	fs.Var(&o.Auth, "auth", "`how` credentials are checked: none or jwt")
@@ -129,7 +130,7 @@ func (o *options) check() error {
 		name  string
 		value int
 		least int
-	}{{"max-sockets", o.MaxSockets, 1}, {"max-rooms", o.MaxRooms, 1}, {"burst", o.Burst, 1}, {"redis-partitions", o.RedisPartitions, 1},
+	}{{"max-sockets", o.MaxSockets, 1}, {"max-rooms", o.MaxRooms, 1}, {"burst", o.Burst, 1}, {"redis-partitions", o.RedisPartitions, 0}, {"ack-replicas", o.AckReplicas, 0},
 		{"max-message", int(o.MaxMessage), 125}, {"max-header", int(o.MaxHeader), 512}, {"slow-limit", int(o.SlowLimit), 1024}, {"history", o.History, 0}} {
 		if n.value < n.least {
 			errs = append(errs, fmt.Errorf("--%s %d: want at least %d", n.name, n.value, n.least))
@@ -145,6 +146,9 @@ func (o *options) check() error {
 		if d.value < time.Second {
 			errs = append(errs, fmt.Errorf("--%s %s: want at least 1s", d.name, d.value))
 		}
+	}
+	if o.AckReplicas > 0 && o.Redis == "" {
+		errs = append(errs, errors.New("--ack-replicas is for --redis"))
 	}
 	if o.DrainDelay < 0 {
 		errs = append(errs, fmt.Errorf("--drain-delay %s: want 0 or more", o.DrainDelay))

@@ -105,7 +105,7 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 		cfg.Broker = memory.New(memory.Config{Retentions: kept})
 	} else {
 		cfg.Broker, err = redis.New(redis.Config{
-			URL: o.Redis, Prefix: o.RedisPrefix, Partitions: o.RedisPartitions, Name: cfg.Name,
+			URL: o.Redis, Prefix: o.RedisPrefix, Partitions: o.RedisPartitions, AckReplicas: o.AckReplicas, Name: cfg.Name,
 			Retentions: kept, Logger: log, Registerer: registry,
 		})
 		errs = append(errs, err)
