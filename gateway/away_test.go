@@ -107,7 +107,7 @@ func TestWithTheBrokerAwaySocketsStayAndAreTold(t *testing.T) {
 		late := in.dial("/ws?token=alice") // a user's messages cannot come yet, but the welcome does
 		late.wantMatch(`"type":"welcome"`)
 		for _, command := range []string{
-			`{"type":"join","room":"new","id":1}`, `{"type":"join","room":"r","last":5,"id":1}`, `{"type":"publish","room":"r","data":1,"id":1}`,
+			`{"type":"join","room":"new","id":1}`, `{"type":"join","room":"new","last":5,"id":1}`, `{"type":"publish","room":"r","data":1,"id":1}`,
 			`{"type":"publish","room":"r","data":1,"key":"k","id":1}`, `{"type":"send","user":"alice","data":1,"id":1}`,
 		} {
 			late.send(command)
@@ -115,6 +115,9 @@ func TestWithTheBrokerAwaySocketsStayAndAreTold(t *testing.T) {
 		}
 		late.send(`{"type":"leave","room":"new","id":2}`)
 		late.wantMatch(`"not_member"`)
+		late.joined(`{"type":"join","room":"r"}`) // this instance is in it already
+		late.send(`{"type":"leave","room":"r","id":2}`)
+		late.want(`{"type":"left","room":"r","id":2}`)
 		for _, p := range []*peer{member, late} {
 			p.send(`{"type":"ping"}`)
 			p.want(`{"type":"pong"}`)
