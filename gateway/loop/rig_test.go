@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"log/slog"
@@ -29,6 +28,8 @@ type rig struct {
 	clock uint32
 	wg    sync.WaitGroup
 
+	passed chan net.Conn // to the HTTP server
+
 	mu      sync.Mutex
 	sockets []*Socket // in the order of their opening; guarded by mu
 }
@@ -46,7 +47,7 @@ func newRig(t *testing.T, cfg Config) *rig {
 func newRigOn(t *testing.T, cfg Config, ln net.Listener) *rig {
 	t.Helper()
 	cfg.Logger = slog.New(slog.DiscardHandler)
-	r := &rig{t: t, addr: ln.Addr().String(), clock: 1}
+	r := &rig{t: t, addr: ln.Addr().String(), clock: 1, passed: make(chan net.Conn, 1)}
 	var err error
 	if r.g, err = New(cfg, testDoor{r}); err != nil {
 		t.Fatal(err)
@@ -136,6 +137,9 @@ func (r *rig) closed(o Outcome) (n uint64) {
 type testDoor struct{ r *rig }
 
 func (d testDoor) Admit(block []byte, _ Peer, full bool) Verdict {
+	if bytes.HasPrefix(block, []byte("GET /http ")) {
+		return Verdict{HTTP: true}
+	}
 	out := new(bytes.Buffer)
 	if _, err := ws.Upgrade(struct {
 		io.Reader
@@ -147,7 +151,7 @@ func (d testDoor) Admit(block []byte, _ Peer, full bool) Verdict {
 	return Verdict{Response: out.Bytes(), Handler: &testHandler{r: d.r, rooms: path}}
 }
 func (testDoor) Refuse(r Refusal) []byte { return []byte("refused " + strconv.Itoa(int(r))) }
-func (testDoor) Pass(c net.Conn)         { c.Close() }
+func (d testDoor) Pass(c net.Conn)       { d.r.passed <- c }
 
 // testHandler answers each message `x` with `ack x`.
 type testHandler struct {
@@ -174,103 +178,6 @@ func (h *testHandler) Skipped(s *Socket, room string, pos pubsub.Position) {
 func (h *testHandler) Closed(*Socket, Outcome) {}
 
 func sendText(s *Socket, text string) { s.Send(frame.AppendFrame(nil, ws.OpText, []byte(text))) }
-
-// client is the other end of a socket of the rig's.
-type client struct {
-	t    *testing.T
-	conn net.Conn
-	r    *bufio.Reader
-	s    *Socket
-}
-
-// dial opens a socket that is a member of the rooms. A narrow one has little room in its buffers.
-func (r *rig) dial(rooms string, narrow bool) *client {
-	r.t.Helper()
-	conn, err := net.Dial("tcp", r.addr)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { conn.Close() })
-	if narrow {
-		conn.(*net.TCPConn).SetReadBuffer(32 << 10)
-	}
-	return r.upgrade(conn, rooms)
-}
-
-func (r *rig) upgrade(conn net.Conn, rooms string) *client {
-	r.t.Helper()
-	r.mu.Lock()
-	before := len(r.sockets)
-	r.mu.Unlock()
-	io.WriteString(conn, "GET /"+rooms+" HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
-		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
-	c := &client{t: r.t, conn: conn, r: bufio.NewReaderSize(conn, 1024)}
-	c.deadline()
-	for line := ""; line != "\r\n"; {
-		var err error
-		if line, err = c.r.ReadString('\n'); err != nil {
-			r.t.Fatal(err)
-		}
-	}
-	r.mu.Lock()
-	c.s = r.sockets[before]
-	r.mu.Unlock()
-	return c
-}
-
-func (c *client) deadline() { c.conn.SetDeadline(time.Now().Add(patience)) }
-
-func (c *client) send(op ws.OpCode, payload string) {
-	c.t.Helper()
-	c.deadline()
-	if err := ws.WriteFrame(c.conn, ws.MaskFrame(ws.NewFrame(op, true, []byte(payload)))); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-func (c *client) next() ws.Frame {
-	c.t.Helper()
-	c.deadline()
-	h, err := ws.ReadHeader(c.r)
-	f := ws.Frame{Header: h}
-	if err == nil && h.Length <= 1<<20 {
-		f.Payload = make([]byte, h.Length)
-		_, err = io.ReadFull(c.r, f.Payload)
-	}
-	if err != nil {
-		c.t.Fatalf("reading: %v", err)
-	}
-	if f.Header.OpCode > ws.OpBinary && f.Header.Length > 125 || f.Header.Length > 1<<20 || f.Header.Rsv != 0 || !f.Header.Fin {
-		c.t.Fatalf("the stream is broken: frame header %+v", f.Header)
-	}
-	return f
-}
-
-func (c *client) want(text string) {
-	c.t.Helper()
-	if f := c.next(); f.Header.OpCode != ws.OpText || string(f.Payload) != text {
-		c.t.Fatalf("got %v %.80q, want text %.80q", f.Header.OpCode, f.Payload, text)
-	}
-}
-
-// wantClose reads a close frame and the end of the stream.
-func (c *client) wantClose(code ws.StatusCode) {
-	c.t.Helper()
-	f := c.next()
-	got, reason := ws.ParseCloseFrameData(f.Payload)
-	if f.Header.OpCode != ws.OpClose || got != code {
-		c.t.Fatalf("got %v %d %q, want close %d", f.Header.OpCode, got, reason, code)
-	}
-	c.wantEnd()
-}
-
-func (c *client) wantEnd() {
-	c.t.Helper()
-	c.deadline()
-	if b, err := io.ReadAll(c.r); err != nil || len(b) > 0 {
-		c.t.Fatalf("got %q and error %v, want the end of the stream", b, err)
-	}
-}
 
 // midFrame sends a socket numbered messages of a room until one is half sent, and then calls fn
 // before anything else can happen on the loop. It returns how many messages there were.
