@@ -66,7 +66,7 @@ export interface RoomCallbacks<T = unknown> {
   onMessage?(message: Message<T>): void;
   /** After each join, also those after a reconnect. */
   onJoined?(joined: Joined): void;
-  /** Messages before this position were missed and cannot be had: reload your state. */
+  /** Messages up to and including this position may have been missed: reload your state. */
   onGap?(gap: Partial<Position>): void;
   /**
    * The server refused the join. It is tried again by itself when the code is `unavailable`,

@@ -46,7 +46,9 @@ type Config struct {
 	// Rate is the messages a second that a socket may send, default 100, and Burst how many at
 	// once, default 200.
 	Rate, Burst int
-	// Drain is the time that stopping may take; default 20 s.
+	// DrainDelay is for how long a stopping instance goes on serving, not ready any more; default 0.
+	DrainDelay time.Duration
+	// Drain is the time that closing the sockets may take after that; default 20 s.
 	Drain time.Duration
 	// Loop configures the engine. The gateway fills in its clock, observers and logger.
 	Loop loop.Config

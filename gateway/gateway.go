@@ -46,7 +46,8 @@ type Gateway struct {
 	hub      *hub
 	web      *web
 
-	stopping atomic.Bool
+	draining atomic.Bool           // no longer ready
+	stopping atomic.Bool           // and no longer accepting
 	inFlight atomic.Int64          // publishes that the broker has not answered
 	broker   atomic.Pointer[error] // why the broker is away; nil before the first word of it
 }
@@ -127,8 +128,8 @@ func (gw *Gateway) brokerUp(err error) {
 
 // ready is why this instance should get no new sockets, nil if it should.
 func (gw *Gateway) ready() error {
-	if gw.stopping.Load() {
-		return errors.New("stopping")
+	if gw.draining.Load() {
+		return errors.New("draining")
 	}
 	switch err := gw.broker.Load(); {
 	case err == nil:
@@ -157,23 +158,19 @@ func (gw *Gateway) Run(ctx context.Context) error {
 		failed <- err
 	}
 	stopWeb := gw.web.run(&tasks, failed)
-	sweep := time.NewTicker(linger / 2)
-	defer sweep.Stop()
+	ended := make(chan struct{})
+	tasks.Go(func() { gw.sweep(ended) })
 
 	var err error
-	var trim trimmer
-	for running := true; running; {
-		select {
-		case now := <-sweep.C:
-			gw.hub.sweep(now)
-			trim.look(gw.loops.Open())
-		case err = <-failed:
-			running = false
-		case <-ctx.Done():
-			running = false
-		}
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	if err != nil {
+		gw.cfg.DrainDelay = 0
 	}
 	gw.stop()
+	close(ended)
 	stopBroker()
 	gw.loops.Close()
 	stopWeb()
@@ -195,21 +192,47 @@ func (t *trimmer) look(sockets int) {
 	t.last = sockets
 }
 
-// stop closes every socket and waits until they are gone, and what they published is, for at most
-// Drain.
+// sweep does what is to be done now and then, until done is closed.
+func (gw *Gateway) sweep(done <-chan struct{}) {
+	tick := time.NewTicker(linger / 2)
+	defer tick.Stop()
+	var trim trimmer
+	for {
+		select {
+		case now := <-tick.C:
+			gw.hub.sweep(now)
+			trim.look(gw.loops.Open())
+		case <-done:
+			return
+		}
+	}
+}
+
+// spreadFor is the time over which the closes of so many sockets are spread: what a drain leaves
+// when the last closing handshakes are done, and no more than makes 20 closes a second.
+func spreadFor(sockets int, drain time.Duration) time.Duration {
+	return min(drain-min(drain/4, 3*time.Second), time.Duration(sockets)*50*time.Millisecond)
+}
+
+// stop takes this instance out of service: not ready, but serving, for DrainDelay, so that load
+// balancers notice; then no new sockets, and the open ones are closed, spread over Drain. It
+// waits until they are gone, and what they published is.
 func (gw *Gateway) stop() {
-	gw.log.Info("stopping", "sockets", gw.loops.Open(), "drain", gw.cfg.Drain)
+	gw.draining.Store(true)
+	gw.log.Info("draining", "sockets", gw.loops.Open(), "delay", gw.cfg.DrainDelay, "drain", gw.cfg.Drain)
+	time.Sleep(gw.cfg.DrainDelay)
 	gw.stopping.Store(true)
 	gw.loops.StopAccepting()
-	gw.loops.EndAll(loop.Shutdown)
-	deadline := time.NewTimer(gw.cfg.Drain)
-	defer deadline.Stop()
+	deadline := time.Now().Add(gw.cfg.Drain)
+	gw.loops.Drain(spreadFor(gw.loops.Open(), gw.cfg.Drain), deadline.Add(-gw.cfg.Drain/8))
+	end := time.NewTimer(time.Until(deadline))
+	defer end.Stop()
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for gw.loops.Held() > 0 || gw.inFlight.Load() > 0 {
 		select {
 		case <-poll.C:
-		case <-deadline.C:
+		case <-end.C:
 			gw.log.Warn("sockets left at the end of --drain", "sockets", gw.loops.Held())
 			return
 		}

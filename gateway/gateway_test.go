@@ -255,3 +255,18 @@ func transports(t *testing.T, test func(t *testing.T, c loop.Config)) {
 		})
 	}
 }
+
+// get fetches a URL.
+func (in *instance) get(url string) (int, string) {
+	in.t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return res.StatusCode, string(body)
+}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/fanfare-ws/fanfare/gateway/loop"
@@ -22,13 +23,15 @@ type hub struct {
 	interest map[pubsub.Target]*interest // guarded by mu
 	idle     []*interest                 // that may have no members; guarded by mu
 	away     error                       // the broker is; guarded by mu
+
+	kept atomic.Int64 // bytes in all windows
+
+	failedMu sync.Mutex
+	failed   []*interest // to be settled again; guarded by failedMu
 }
 
 // linger is how long a room without members stays subscribed.
 const linger = time.Second
-
-// maxEarly bounds the messages kept for a room while its subscription is being confirmed.
-const maxEarly = 4096
 
 // interest is what this instance wants of a target. Where both locks are held, hub.mu came first.
 type interest struct {
@@ -41,31 +44,59 @@ type interest struct {
 	active  bool                    // the broker has confirmed; guarded by mu
 	gone    bool                    // no longer in hub.interest; guarded by mu
 	since   time.Time               // of having no members; guarded by mu
-	pos     pubsub.Position         // of the newest message seen; guarded by mu
 	waiting []waiter                // for the broker to confirm; guarded by mu
-	early   []pubsub.Message        // came before it did; guarded by mu
+
+	// What was seen of the room's history, see history.go. Guarded by mu.
+	pos         pubsub.Position  // of the newest message forwarded
+	window      []kept           // the newest messages up to pos, without holes
+	windowBytes int              // of window
+	resumes     []waiter         // sockets that wait for what they missed
+	hole        bool             // what comes is held back until the history was read
+	verify      bool             // what was forwarded is to be compared with the history
+	suspect     uint64           // from this offset on; 0: only the message at pos
+	reading     bool             // a read is in flight
+	merging     bool             // what was read is being taken in
+	early       []pubsub.Message // held back
+	earlyRead   int              // how many of early came before the read in flight was begun
 }
 
+// waiter is a socket that waits to be a member.
 type waiter struct {
-	loop     *loop.Loop
-	ref      loop.Ref
-	patience bool
-	ready    func(pubsub.Position, error)
+	loop  *loop.Loop
+	ref   loop.Ref
+	enc   loop.Encoding
+	want  protocol.Want
+	asked bool // what it missed was asked for
+	ready func(protocol.Joined, error)
 }
 
-func (w waiter) tell(pos pubsub.Position, err error) {
+func (w *waiter) tell(j protocol.Joined, err error) {
+	ready := w.ready
 	w.loop.Do(w.ref, func(s *loop.Socket) {
 		if !s.Ended() {
-			w.ready(pos, err)
+			ready(j, err)
 		}
 	})
 }
 
+// tellImpatient tells those who will not wait that the broker is away, and returns the others.
+func tellImpatient(all []waiter) (patient []waiter) {
+	for _, w := range all {
+		if w.want.Patience {
+			patient = append(patient, w)
+		} else {
+			w.tell(protocol.Joined{}, pubsub.ErrUnavailable)
+		}
+	}
+	return patient
+}
+
 // join counts a socket in as a member of a target. Once the broker has confirmed the subscription,
-// ready is called on the socket's loop, in order with the target's messages; with an error when it
-// is away, unless there is patience. The socket has to leave, whatever ready was told.
-func (h *hub) join(t pubsub.Target, s *loop.Socket, enc loop.Encoding, patience bool, ready func(pubsub.Position, error)) {
-	w := waiter{s.Loop(), s.Ref(), patience, ready}
+// and what the socket missed is known, ready is called on the socket's loop, in order with the
+// target's messages; with an error when the broker is away, unless there is patience. The socket has
+// to leave, whatever ready was told.
+func (h *hub) join(t pubsub.Target, s *loop.Socket, enc loop.Encoding, want protocol.Want, ready func(protocol.Joined, error)) {
+	w := waiter{loop: s.Loop(), ref: s.Ref(), enc: enc, want: want, ready: ready}
 	h.mu.Lock()
 	in := h.interest[t]
 	if in == nil {
@@ -84,9 +115,9 @@ func (h *hub) join(t pubsub.Target, s *loop.Socket, enc loop.Encoding, patience 
 	in.total++
 	switch {
 	case in.active:
-		w.tell(in.pos, nil)
-	case away != nil && !patience:
-		w.tell(pubsub.Position{}, pubsub.ErrUnavailable)
+		h.admit(in, w)
+	case away != nil && !want.Patience:
+		w.tell(protocol.Joined{}, pubsub.ErrUnavailable)
 	default:
 		in.waiting = append(in.waiting, w)
 	}
@@ -112,8 +143,9 @@ func (h *hub) leave(t pubsub.Target, l *loop.Loop, enc loop.Encoding) {
 	}
 }
 
-// sweep unsubscribes what has had no members for a moment.
+// sweep unsubscribes what has had no members for a moment, and tries again what failed.
 func (h *hub) sweep(now time.Time) {
+	h.retryAll()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kept := h.idle[:0]
@@ -126,6 +158,7 @@ func (h *hub) sweep(now time.Time) {
 		default:
 			in.gone = true
 			delete(h.interest, in.target)
+			h.shrink(in, 0, 0)
 			h.broker.Unsubscribe(in.target) // hands over only, in order with Subscribe
 		}
 		in.mu.Unlock()
@@ -139,15 +172,31 @@ func (h *hub) subscribed(in *interest, pos pubsub.Position, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.asked, in.active = false, err == nil // after an error the next join tries again
-	in.pos = pos
-	for _, w := range in.waiting {
-		w.tell(pos, err)
-	}
-	early := in.early
+	waiting, early := in.waiting, in.early
 	in.waiting, in.early = nil, nil
-	for i := range early {
-		h.forward(in, &early[i])
+	if err != nil {
+		for _, w := range waiting {
+			w.tell(protocol.Joined{}, err)
+		}
+		return
 	}
+	in.pos = pos
+	for _, w := range waiting {
+		h.admit(in, w)
+	}
+	for i := range early {
+		h.deliver(in, &early[i])
+	}
+}
+
+// admit makes a socket a member, once what it missed is known.
+func (h *hub) admit(in *interest, w waiter) {
+	if in.target.User || w.want.Last == 0 && w.want.Since == nil {
+		w.tell(protocol.Joined{Position: in.pos}, nil)
+		return
+	}
+	in.resumes = append(in.resumes, w)
+	h.settle(in)
 }
 
 // Deliver hands a message to the loops that have members. It waits while a loop has too much to do.
@@ -163,53 +212,8 @@ func (h *hub) Deliver(m pubsub.Message) {
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	switch {
-	case in.active:
-		h.forward(in, &m)
-	case len(in.early) < maxEarly:
-		in.early = append(in.early, m)
-	}
+	h.deliver(in, &m)
 }
-
-// forward encodes a message and posts it. in.mu is held; nothing here waits.
-func (h *hub) forward(in *interest, m *pubsub.Message) {
-	if m.Position.Offset != 0 {
-		if m.Position.Epoch == in.pos.Epoch && m.Position.Offset <= in.pos.Offset {
-			return // was in the position that members joined at
-		}
-		in.pos = m.Position
-	}
-	var frames [loop.Encodings][]byte
-	for _, on := range in.members {
-		for enc, n := range on {
-			if n > 0 && frames[enc] == nil {
-				size := len(m.Payload) + len(m.Target.Name) + len(m.From) + 96
-				frames[enc] = protocol.Encode(make([]byte, 0, size), loop.Encoding(enc), m)
-			}
-		}
-	}
-	b := &loop.Broadcast{Room: in.target.Name, Frames: frames, Position: in.pos}
-	if m.Origin.Instance == h.gw.instance {
-		b.Sent = m.Origin.Sent
-		if m.SkipOrigin {
-			b.Skip = m.Origin.Socket
-		}
-	}
-	for i, on := range in.members {
-		if on == [loop.Encodings]int32{} {
-			continue
-		}
-		l := h.gw.loops.Loops()[i]
-		if in.target.User {
-			l.Call(func() { h.gw.shares[i].direct(in.target.Name, &b.Frames) })
-		} else {
-			l.Post(b)
-		}
-	}
-}
-
-// Top is what the broker knows of a room's newest message.
-func (h *hub) Top(string, pubsub.Position) {}
 
 // Up notes whether the broker can be reached. When it cannot, joins without patience fail now.
 func (h *hub) Up(err error) {
@@ -225,15 +229,11 @@ func (h *hub) Up(err error) {
 	h.mu.Unlock()
 	for _, in := range all {
 		in.mu.Lock()
-		var patient []waiter
-		for _, w := range in.waiting {
-			if w.patience {
-				patient = append(patient, w)
-			} else {
-				w.tell(pubsub.Position{}, pubsub.ErrUnavailable)
-			}
+		in.waiting = tellImpatient(in.waiting)
+		in.resumes = tellImpatient(in.resumes)
+		if in.suspect == 0 {
+			in.suspect = in.pos.Offset
 		}
-		in.waiting = patient
 		in.mu.Unlock()
 	}
 }

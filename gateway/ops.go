@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
@@ -55,7 +57,8 @@ func answer(rw http.ResponseWriter, status int, body any) {
 // apiTimeout bounds the wait for the broker.
 const apiTimeout = 5 * time.Second
 
-// apiPublish is POST /api/publish: `{"room":R,"data":D}` or `{"user":U,"data":D}`. It answers
+// apiPublish is POST /api/publish: `{"room":R,"data":D,"key":K}`, the key being optional, or
+// `{"user":U,"data":D}`. It answers
 // `{"offset":N}` or `{"instances":N}` once the broker has it.
 func (gw *Gateway) apiPublish(rw http.ResponseWriter, r *http.Request) {
 	if status, message := gw.apiAllowed(r); status != 0 {
@@ -98,6 +101,8 @@ func (gw *Gateway) apiPublish(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch {
+	case errors.Is(got.err, pubsub.ErrNoHistory):
+		answer(rw, http.StatusBadRequest, apiError{"bad_request", "this room keeps no history, so a key cannot be kept"})
 	case got.err != nil:
 		gw.log.Debug("publishing for the API", "error", got.err)
 		answer(rw, http.StatusServiceUnavailable, apiError{"unavailable", "the broker is away: try again"})
@@ -135,11 +140,15 @@ func apiMessage(body []byte) (m pubsub.Message, err error) {
 		Room string          `json:"room"`
 		User string          `json:"user"`
 		Data json.RawMessage `json:"data"`
+		Key  string          `json:"key"`
 	}
-	d := json.NewDecoder(strings.NewReader(string(body)))
+	if !utf8.Valid(body) { // encoding/json would let it through in data
+		return m, errors.New("the body is to be UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&in); err != nil {
-		return m, fmt.Errorf(`the body is to be {"room":…,"data":…} or {"user":…,"data":…}: %w`, err)
+		return m, fmt.Errorf(`the body is to be {"room":…,"data":…,"key":…} or {"user":…,"data":…}: %w`, err)
 	}
 	if _, err := d.Token(); err != io.EOF {
 		return m, errors.New("the body is to be one JSON object")
@@ -160,6 +169,9 @@ func apiMessage(body []byte) (m pubsub.Message, err error) {
 		}
 		m.Target = pubsub.Room(in.Room)
 	}
-	m.Kind, m.Payload = pubsub.JSON, in.Data
+	if len(in.Key) > protocol.MaxKey || in.Key != "" && m.Target.User {
+		return m, errors.New("a key has at most 255 bytes, and is for rooms")
+	}
+	m.Kind, m.Payload, m.Key = pubsub.JSON, in.Data, in.Key
 	return m, nil
 }

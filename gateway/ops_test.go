@@ -1,201 +1,157 @@
 package gateway_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/fanfare-ws/fanfare/gateway"
-	"github.com/fanfare-ws/fanfare/gateway/loop"
-	"github.com/fanfare-ws/fanfare/pubsub"
-	"github.com/fanfare-ws/fanfare/pubsub/memory"
 )
 
-// flaky is a broker that can be away.
-type flaky struct {
-	pubsub.Broker
-	mu   sync.Mutex
-	h    pubsub.Handler
-	away error
-}
-
-func newFlaky() *flaky {
-	return &flaky{Broker: memory.New(memory.Config{Retentions: pubsub.Retentions{{Match: "*", History: 10}}})}
-}
-
-func (f *flaky) Run(ctx context.Context, h pubsub.Handler) error {
-	f.mu.Lock()
-	f.h = h
-	f.mu.Unlock()
-	return f.Broker.Run(ctx, h)
-}
-
-// up tells the gateway what became of the broker.
-func (f *flaky) up(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.away = err
-	f.h.Up(err)
-}
-
-func (f *flaky) isAway() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.away != nil
-}
-
-func (f *flaky) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
-	if f.isAway() {
-		go done(pubsub.Receipt{}, pubsub.ErrUnavailable)
-		return
-	}
-	f.Broker.Publish(m, done)
-}
-
-func (f *flaky) Subscribe(t pubsub.Target, done func(pubsub.Position, error)) {
-	if !f.isAway() { // else it is never confirmed
-		f.Broker.Subscribe(t, done)
-	}
-}
-
-func (in *instance) get(url string) (int, string) {
+// call makes a request; headers are lines without line ends.
+func (in *instance) call(method, url, body string, headers ...string) (*http.Response, string) {
 	in.t.Helper()
-	res, err := http.Get(url)
+	r, err := http.NewRequest(method, url, strings.NewReader(body))
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
+	for _, line := range headers {
+		k, v, _ := strings.Cut(line, ": ")
+		r.Header.Add(k, v)
+	}
+	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		in.t.Fatal(err)
 	}
-	return res.StatusCode, string(body)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	return answer, string(text)
 }
 
-func TestMetricsAreWhatTheDesignNames(t *testing.T) {
-	in := start(t, gateway.Config{Version: "v1.2.3"})
-	p := in.join("secret-room")
-	p.send(`{"type":"publish","room":"secret-room","data":"payload","id":1}`)
-	p.wantMatch()
-	p.wantMatch()
-	in.dial("/ws?token=secret-user").wantMatch("welcome")
-	in.eventually("the message was delivered", func() bool { return in.metric("fanfare_messages_delivered_total") == "1" })
-	_, body := in.get(in.ops + "/metrics")
-	for line, value := range map[string]string{
-		"fanfare_sockets_open": "2", "fanfare_sockets_max": ".+", "fanfare_sockets_opened_total": "2",
-		"fanfare_messages_received_total": "2", "fanfare_messages_published_total": "1", "fanfare_messages_delivered_total": "1",
-		"fanfare_publish_failed_total": "0", "fanfare_received_bytes_total": `[1-9]\d*`, "fanfare_sent_bytes_total": `[1-9]\d*`,
-		"fanfare_rooms": "1", "fanfare_members": "1", "fanfare_publish_seconds_count": "1", "fanfare_delivery_seconds_count": "1",
-		"fanfare_broker_up": "1", `fanfare_slow_members_total\{action="closed"\}`: "0", `fanfare_slow_members_total\{action="skipped"\}`: "0",
-		"fanfare_loop_tick_seconds_count": ".+", `fanfare_loop_inbox_depth\{loop="0"\}`: `\d+`,
-		`fanfare_build_info\{goversion="go.+",version="v1.2.3"\}`: "1", "go_goroutines": ".+", "process_open_fds": ".+",
+func TestMetricsShowAllAndNobody(t *testing.T) {
+	t.Parallel()
+	in := start(t, gateway.Config{Name: "secret-instance", Version: "v1.2.3"})
+	a := in.dial("/ws?token=secret-user")
+	a.wantMatch(`"type":"welcome"`)
+	a.joined(`{"type":"join","room":"secret-room"}`)
+	a.publish("secret-room", 1, 3)
+	a.send(`{"type":"publish","room":"secret-room","data":"secret-data"}`)
+	a.wantMatch(`"offset":4`)
+	a.wantMatch(`"offset":4`)
+	in.dial("/ws/secure").wantClose(1008)
+	in.call("GET", "http://"+in.public+"/", "")
+
+	answer, page := in.call("GET", in.ops+"/metrics", "")
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", answer.StatusCode)
+	}
+	seen := make(map[string]bool)
+	labels := regexp.MustCompile(`([a-z_]+)="`)
+	for line := range strings.Lines(page) {
+		name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if !strings.HasPrefix(name, "fanfare_") {
+			continue
+		}
+		seen[name] = true
+		family, values, _ := strings.Cut(name, "{")
+		seen[family] = true
+		for _, l := range labels.FindAllStringSubmatch(values, -1) {
+			if !slices.Contains([]string{"outcome", "reason", "action", "loop", "le", "version", "goversion"}, l[1]) {
+				t.Errorf("label %s of %s", l[1], family)
+			}
+		}
+	}
+	for _, name := range []string{
+		"fanfare_sockets_open", "fanfare_sockets_max", "fanfare_sockets_opened_total",
+		`fanfare_sockets_closed_total{outcome="client_closed"}`, `fanfare_sockets_closed_total{outcome="slow"}`,
+		`fanfare_sockets_closed_total{outcome="unauthorized"}`, `fanfare_sockets_closed_total{outcome="drained"}`,
+		`fanfare_handshakes_rejected_total{reason="origin"}`, `fanfare_handshakes_rejected_total{reason="unauthorized"}`,
+		`fanfare_handshakes_rejected_total{reason="full"}`, `fanfare_handshakes_rejected_total{reason="malformed"}`,
+		"fanfare_messages_received_total", "fanfare_messages_published_total", "fanfare_publish_failed_total",
+		"fanfare_messages_delivered_total", "fanfare_received_bytes_total", "fanfare_sent_bytes_total",
+		"fanfare_rooms", "fanfare_members",
+		"fanfare_publish_seconds_bucket", "fanfare_publish_seconds_count", "fanfare_delivery_seconds_bucket", "fanfare_delivery_seconds_count",
+		"fanfare_broker_up", "fanfare_gaps_total", "fanfare_messages_recovered_total",
+		`fanfare_slow_members_total{action="closed"}`, `fanfare_slow_members_total{action="skipped"}`,
+		"fanfare_loop_tick_seconds_bucket", `fanfare_loop_inbox_depth{loop="0"}`, "fanfare_build_info",
+		"go_goroutines", "process_open_fds",
 	} {
-		if !regexp.MustCompile("(?m)^" + line + " " + value + "$").MatchString(body) {
-			t.Errorf("no line %s %s", line, value)
+		if !seen[name] && !strings.Contains(page, "\n"+name+" ") {
+			t.Errorf("no %s", name)
 		}
 	}
-	for o := range loop.Outcomes {
-		if !strings.Contains(body, `fanfare_sockets_closed_total{outcome="`+o.String()+`"} `) {
-			t.Errorf("no outcome %s", o)
+	if strings.Contains(page, "secret") || strings.Contains(page, "127.0.0.1") {
+		t.Error("the metrics tell of a room, a user or an address")
+	}
+	for name, want := range map[string]string{
+		"fanfare_sockets_open": "1", "fanfare_sockets_opened_total": "2", "fanfare_messages_received_total": "5",
+		"fanfare_messages_published_total": "4", "fanfare_publish_seconds_count": "4", "fanfare_rooms": "1", "fanfare_members": "1",
+		"fanfare_broker_up": "1", `fanfare_sockets_closed_total{outcome="unauthorized"}`: "1",
+		`fanfare_handshakes_rejected_total{reason="unauthorized"}`: "1",
+	} {
+		if got := in.metric(name); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
-	for _, reason := range []string{"malformed", "header_too_large", "timeout", "crowded", "full", "stopping", "origin", "unauthorized", "subprotocol", "forbidden"} {
-		if !strings.Contains(body, `fanfare_handshakes_rejected_total{reason="`+reason+`"} 0`) {
-			t.Errorf("no reason %s", reason)
-		}
-	}
-	if s := regexp.MustCompile("secret-(room|user)|127.0.0.1|payload").FindString(body); s != "" {
-		t.Errorf("%q is in the metrics", s)
-	}
-	for line := range strings.Lines(body) {
-		if strings.HasPrefix(line, "# HELP fanfare_") && len(strings.Fields(line)) < 5 {
-			t.Errorf("no help: %s", line)
-		}
+	if !strings.Contains(page, `version="v1.2.3"`) {
+		t.Error("the version is not shown")
 	}
 }
 
-func TestReadinessFollowsTheBrokerAndHealthDoesNot(t *testing.T) {
-	b := newFlaky()
+func TestHealthIsOnBothPortsAndReadinessFollowsTheBroker(t *testing.T) {
+	t.Parallel()
+	b := newMoody()
 	in := start(t, gateway.Config{Broker: b})
-	p, chat := in.join("room"), in.dial("/ws/chat/1")
-	in.eventually("1 is a member", func() bool { return in.metric("fanfare_members") == "2" })
-	b.up(errors.New("connection refused"))
-	if code, body := in.get(in.ops + "/readyz"); code != 503 || !strings.Contains(body, "the broker is away") {
-		t.Errorf("readyz: %d %s", code, body)
-	}
-	for _, url := range []string{in.ops, "http://" + in.public} {
-		if code, body := in.get(url + "/healthz"); code != 200 || body != "ok\n" {
-			t.Errorf("healthz: %d %s", code, body)
+	check := func(ready int, reason, up string) {
+		t.Helper()
+		for _, url := range []string{in.ops + "/healthz", "http://" + in.public + "/healthz"} {
+			if answer, text := in.call("GET", url, ""); answer.StatusCode != http.StatusOK || text != "ok\n" {
+				t.Errorf("%s: %d %q", url, answer.StatusCode, text)
+			}
+		}
+		if answer, text := in.call("GET", in.ops+"/readyz", ""); answer.StatusCode != ready || !strings.Contains(text, reason) {
+			t.Errorf("readyz: %d %q, want %d %q", answer.StatusCode, text, ready, reason)
+		}
+		if got := in.metric("fanfare_broker_up"); got != up {
+			t.Errorf("fanfare_broker_up is %s, want %s", got, up)
 		}
 	}
-	if m := in.metric("fanfare_broker_up"); m != "0" {
-		t.Errorf("fanfare_broker_up is %s", m)
+	check(http.StatusOK, "ready", "1")
+	b.leave(errors.New("dialing: connection refused"))
+	check(http.StatusServiceUnavailable, "dialing: connection refused", "0")
+	b.back()
+	check(http.StatusOK, "ready", "1")
+	if got := in.status("http://" + in.public + "/readyz"); got != http.StatusNotFound {
+		t.Errorf("readyz on the public port is %d", got)
 	}
-	// Sockets stay, and who wants something of the broker is told at once.
-	unavailable := `{"type":"error","id":2,"code":"unavailable","message":"the broker is away: try again"}`
-	p.send(`{"type":"publish","room":"room","data":1,"id":2}`)
-	p.want(unavailable)
-	p.send(`{"type":"join","room":"new","id":2}`)
-	p.want(unavailable)
-	p.send(`{"type":"send","user":"u","data":1,"id":2}`)
-	p.want(unavailable)
-	chat.send("lost?")
-	chat.wantClose(1013) // plain chat has no words for it
-	if code, body := in.publish(`{"room":"room","data":1}`, ""); code != 503 || !strings.Contains(body, `"unavailable"`) {
-		t.Errorf("API: %d %s", code, body)
-	}
-	late := in.dial("/ws?token=alice") // and new ones are welcome
-	late.wantMatch("welcome")
-	b.up(nil)
-	if code, _ := in.get(in.ops + "/readyz"); code != 200 {
-		t.Errorf("readyz: %d after the broker came back", code)
-	}
-	p.send(`{"type":"publish","room":"room","data":1,"id":3}`)
-	if both := p.wantMatch() + p.wantMatch(); !strings.Contains(both, `"message"`) || !strings.Contains(both, `"ack"`) {
-		t.Fatalf("got %s, want the message and its ack", both)
+	for _, path := range []string{"/metrics", "/api/publish", "/debug/pprof/"} {
+		if got := in.status("http://" + in.public + path); got != http.StatusNotFound {
+			t.Errorf("%s on the public port is %d", path, got)
+		}
 	}
 }
 
-func TestProfilesAreOnTheOpsPortAlone(t *testing.T) {
+func TestProfilesAreOnTheOpsPort(t *testing.T) {
+	t.Parallel()
 	in := start(t, gateway.Config{})
-	if code, body := in.get(in.ops + "/debug/pprof/"); code != 200 || !strings.Contains(body, "goroutine") {
-		t.Errorf("pprof: %d", code)
-	}
-	for _, path := range []string{"/debug/pprof/", "/metrics", "/readyz", "/api/publish"} {
-		if code, _ := in.get("http://" + in.public + path); code != 404 {
-			t.Errorf("%s on the public port: %d, want 404", path, code)
+	for path, part := range map[string]string{
+		"/debug/pprof/": "goroutine", "/debug/pprof/goroutine?debug=1": "goroutine profile:", "/debug/pprof/cmdline": "gateway",
+		"/debug/pprof/symbol": "num_symbols",
+	} {
+		if answer, text := in.call("GET", in.ops+path, ""); answer.StatusCode != http.StatusOK || !strings.Contains(text, part) {
+			t.Errorf("%s: %d %.100q", path, answer.StatusCode, text)
 		}
 	}
-}
-
-func TestThePagesAndWhatIsSwitchedOff(t *testing.T) {
-	transports(t, func(t *testing.T, c loop.Config) {
-		in := start(t, gateway.Config{Loop: c})
-		for path, part := range map[string]string{"/": "<!doctype html>", "/fanfare.js": "export"} {
-			if code, body := in.get("http://" + in.public + path); code != 200 || !strings.Contains(strings.ToLower(body), part) {
-				t.Errorf("%s: %d", path, code)
-			}
+	for _, path := range []string{"/", "/api/", "/ws", "/nothing"} {
+		if got := in.status(in.ops + path); got != http.StatusNotFound {
+			t.Errorf("%s: %d, want 404", path, got)
 		}
-		paths := map[string]string{"fanfare": "/ws", "chat": "/ws/chat/1", "echo": "/ws/echo", "secure": "/ws/secure?token=x", "page": "/"}
-		for on := range paths {
-			in := start(t, gateway.Config{Loop: c, Serve: []string{on}})
-			for serve, path := range paths {
-				want := map[bool]int{true: 101, false: 404}[serve == on]
-				if serve == "page" && on == "page" {
-					want = 200
-				}
-				if res := in.ask("GET " + path + " HTTP/1.1\r\n" + handshake + "\r\n"); res.StatusCode != want {
-					t.Errorf("--serve %s: %s is %s, want %d", on, path, res.Status, want)
-				}
-			}
-			if code, _ := in.get("http://" + in.public + "/healthz"); code != 200 {
-				t.Errorf("--serve %s: healthz is %d", on, code)
-			}
-		}
-	})
+	}
 }

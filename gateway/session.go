@@ -53,7 +53,7 @@ func (s *session) Open(sock *loop.Socket) {
 	}
 	s.named = true
 	s.gw.shares[sock.Loop().Index()].add(s)
-	s.gw.hub.join(pubsub.User(s.who.User), sock, s.proto.Encoding(), false, func(pubsub.Position, error) { s.greet() })
+	s.gw.hub.join(pubsub.User(s.who.User), sock, s.proto.Encoding(), protocol.Want{}, func(protocol.Joined, error) { s.greet() })
 }
 
 func (s *session) greet() {
@@ -73,6 +73,15 @@ func (s *session) Message(_ *loop.Socket, op ws.OpCode, payload []byte) {
 // Skipped hands on that messages were left out.
 func (s *session) Skipped(_ *loop.Socket, room string, pos pubsub.Position) {
 	s.proto.Skipped(s, room, pos)
+}
+
+// Leaving tells the client that this instance is leaving, if its protocol has words for that.
+func (s *session) Leaving(_ *loop.Socket, after time.Duration) {
+	if p, ok := s.proto.(interface {
+		Leaving(protocol.Session, time.Duration)
+	}); ok {
+		p.Leaving(s, after)
+	}
 }
 
 // Closed ends the socket's interest in its rooms.
@@ -98,6 +107,7 @@ func (s *session) PingSeconds() int { return int(max(s.gw.cfg.Loop.Ping, 0) / ti
 func (s *session) Send(frames []byte) {
 	s.socket.Send(frames)
 }
+func (s *session) Replay(frames [][]byte)               { s.socket.Replay(frames) }
 func (s *session) End(o loop.Outcome, reason ...string) { s.socket.End(o, reason...) }
 func (s *session) Allow(room string, a auth.Action) bool {
 	return s.who.Permissions.Allow(room, a)
@@ -119,30 +129,52 @@ func (s *session) Take() bool {
 	return true
 }
 
-func (s *session) Join(room string, patience bool, done func(pubsub.Position, error)) {
-	member := s.socket.Member(room)
+func (s *session) Join(room string, want protocol.Want, done func(protocol.Joined, error)) {
 	switch {
-	case !s.Allow(room, auth.Join):
-		done(pubsub.Position{}, protocol.ErrForbidden)
+	case !s.Allow(room, auth.Join), want.Last > 0 && want.Since == nil && !s.Allow(room, auth.History):
+		done(protocol.Joined{}, protocol.ErrForbidden)
 		return
-	case !member && s.lastJoin(room) == nil && s.socket.Rooms()+len(s.pending) >= s.gw.cfg.MaxRooms:
-		done(pubsub.Position{}, protocol.ErrTooManyRooms)
+	case !s.socket.Member(room) && s.lastJoin(room) == nil && s.rooms() >= s.gw.cfg.MaxRooms:
+		done(protocol.Joined{}, protocol.ErrTooManyRooms)
 		return
+	}
+	if want.Since != nil && !s.Allow(room, auth.History) {
+		want.Since = new(pubsub.Position) // a position that no room has: not recovered
 	}
 	s.pending = append(s.pending, joining{room: room})
 	enc, target := s.proto.Encoding(), pubsub.Room(room)
-	s.gw.hub.join(target, s.socket, enc, patience, func(pos pubsub.Position, err error) {
+	s.gw.hub.join(target, s.socket, enc, want, func(j protocol.Joined, err error) {
 		after := s.joined(room)
+		if err == nil && want.Since != nil && s.socket.Leave(room) {
+			// A member: what it was not sent yet of the room is among what it missed.
+			s.gw.hub.leave(target, s.socket.Loop(), enc)
+		}
 		if err == nil && !s.socket.Member(room) {
-			pos = s.socket.Join(room, enc, pos)
+			s.socket.Join(room, enc, j.Position)
 		} else { // it failed, or a join before it did it already
 			s.gw.hub.leave(target, s.socket.Loop(), enc)
 		}
-		done(pos, err)
+		done(j, err)
 		for _, fn := range after {
 			fn()
 		}
 	})
+}
+
+// rooms is how many rooms the socket is in once its joins under way are done.
+func (s *session) rooms() int {
+	n := s.socket.Rooms()
+	for i, j := range s.pending {
+		if !s.socket.Member(j.room) && s.firstJoin(j.room) == i {
+			n++
+		}
+	}
+	return n
+}
+
+// firstJoin is the place in pending of the oldest join of a room.
+func (s *session) firstJoin(room string) int {
+	return slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
 }
 
 // lastJoin is the newest join of a room under way, or nil.
@@ -157,7 +189,7 @@ func (s *session) lastJoin(room string) *joining {
 
 // joined takes the oldest join of a room away and returns what waits for it.
 func (s *session) joined(room string) (after []func()) {
-	i := slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
+	i := s.firstJoin(room)
 	after = s.pending[i].after
 	s.pending = slices.Delete(s.pending, i, i+1)
 	if len(s.pending) == 0 {

@@ -21,7 +21,7 @@ func stall(t *testing.T, in *instance, metric string) (slow, other *peer, sent i
 		if sent++; sent > 2000 {
 			t.Fatal("never too slow")
 		}
-		if code, _ := in.publish(fmt.Sprintf(`{"room":"room","data":[%d,"%s"]}`, sent, strings.Repeat("x", 60_000)), ""); code != 200 {
+		if code, _ := in.publishAPI(fmt.Sprintf(`{"room":"room","data":[%d,"%s"]}`, sent, strings.Repeat("x", 60_000))); code != 200 {
 			t.Fatalf("publish: %d", code)
 		}
 		other.wantMatch(fmt.Sprintf(`"data":[%d,`, sent))

@@ -58,8 +58,8 @@ func (s *shared) Deliver(m pubsub.Message) {
 		h.Deliver(m)
 	}
 }
-func (s *shared) Top(string, pubsub.Position) {}
-func (s *shared) Up(error)                    {}
+func (s *shared) Top(string, pubsub.Position, bool) {}
+func (s *shared) Up(error)                          {}
 
 func (s *shared) Subscribe(t pubsub.Target, done func(pubsub.Position, error)) {
 	s.mu.Lock()
@@ -89,8 +89,9 @@ func TestStoppingEndsTheSocketsAndTellsTheOthers(t *testing.T) {
 		watcher.want("Client #7 says: hello over there")
 		stopped := make(chan error, 1)
 		go func() { stopped <- goes.stop() }()
-		p.wantClose(1001)
-		chat.wantClose(1001)
+		p.wantMatch(`{"type":"drain","retry_ms":`)
+		p.wantClose(1012)
+		chat.wantClose(1012)
 		p.conn.Close()
 		chat.conn.Close()
 		watcher.want("Client #7 left the chat")
@@ -111,12 +112,13 @@ func TestStoppingTakesNoLongerThanDrain(t *testing.T) {
 		began := time.Now()
 		stopped := make(chan error, 1)
 		go func() { stopped <- in.stop() }()
+		p.wantMatch(`{"type":"drain","retry_ms":`)
 		f := p.next()
-		if code, _ := ws.ParseCloseFrameData(f.Payload); code != 1001 {
-			t.Fatalf("got %v %q, want close 1001", f.Header.OpCode, f.Payload)
+		if code, _ := ws.ParseCloseFrameData(f.Payload); code != 1012 {
+			t.Fatalf("got %v %q, want close 1012", f.Header.OpCode, f.Payload)
 		}
 		// Meanwhile balancers are told, and nobody new is let in.
-		if code, body := in.get(in.ops + "/readyz"); code != 503 || !strings.Contains(body, "stopping") {
+		if code, body := in.get(in.ops + "/readyz"); code != 503 || !strings.Contains(body, "draining") {
 			t.Errorf("readyz: %d %s", code, body)
 		}
 		if code, _ := in.get(in.ops + "/healthz"); code != 200 {
@@ -142,7 +144,7 @@ func TestStoppingWaitsForWhatIsBeingPublished(t *testing.T) {
 	(<-b.held)() // joined
 	stopped := make(chan error, 1)
 	go func() { stopped <- in.stop() }()
-	chat.wantClose(1001)
+	chat.wantClose(1012)
 	chat.conn.Close()
 	left := <-b.held
 	in.eventually("the socket is gone", func() bool { return in.metric("fanfare_sockets_open") == "0" })

@@ -34,6 +34,9 @@ var (
 	// ErrUnavailable: the broker cannot be reached or its queue is full. The message may or may
 	// not have been published; it is safe to send it again with the same key.
 	ErrUnavailable = errors.New("the broker is unavailable")
+	// ErrNoHistory: a message has a key, but its room keeps no history, so the key cannot be kept
+	// either. It was not published.
+	ErrNoHistory = errors.New("the room keeps no history")
 	// ErrClosed: Run has ended.
 	ErrClosed = errors.New("the broker is closed")
 )
@@ -139,14 +142,15 @@ type History struct {
 	Messages []Message
 }
 
-// Handler is told what arrives. The methods are called from the broker's goroutines.
+// Handler is told what arrives. The methods are called from the broker's goroutines, also at the same
+// time, but Deliver for one target never is.
 type Handler interface {
 	// Deliver hands over a message of a subscribed target. It may wait.
 	Deliver(Message)
 	// Top tells that the newest message of a subscribed room has this position now. A broker
-	// calls it after a subscription was interrupted and is back, and now and then, so that the
-	// loss of a quiet room's last messages is noticed. It must not wait.
-	Top(room string, top Position)
+	// calls it after a subscription was interrupted and is back, which it says, and now and then,
+	// so that the loss of a quiet room's last messages is noticed. It must not wait.
+	Top(room string, top Position, interrupted bool)
 	// Up tells that the broker can be reached, or, with an error, that it cannot. It is called
 	// when that changes. It must not wait.
 	Up(err error)
@@ -173,6 +177,10 @@ type Broker interface {
 	Unsubscribe(t Target)
 	// Read reads from a room's history.
 	Read(room string, q Query, done func(History, error))
+	// Renew begins a new epoch of a room's history, without messages, if its epoch is still the
+	// one given; done is told the position after it. It is for who finds that a history went back:
+	// what was a position in it may now be that of another message.
+	Renew(room string, epoch uint64, done func(Position, error))
 }
 
 // Retention says how much history the rooms that match a pattern keep.

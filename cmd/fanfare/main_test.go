@@ -73,7 +73,7 @@ func TestServeReportsWhatCannotBe(t *testing.T) {
 		"--listen: ":      {"--listen", "127.0.0.1:nope"},
 		"--ops: ":         {"--listen", "127.0.0.1:0", "--ops", "127.0.0.1:nope"},
 		"--tls-cert: ":    {"--tls-cert", "no-such.pem", "--tls-key", "no-such.pem"},
-		"redis+cluster":   {"--redis", "redis+cluster://localhost"},
+		"redis://":        {"--redis", "http://localhost"},
 		"no-such-key":     {"--auth", "jwt", "--jwt-key-file", "no-such-key"},
 		"app.example":     {"--origins", "app.example"},
 		"--slow \"drop\"": {"--slow", "drop"},

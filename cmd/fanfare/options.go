@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fanfare-ws/fanfare/gateway"
+	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
 // options are the flags of fanfare serve. Each is also FANFARE_… in the environment and a key of
@@ -16,22 +17,23 @@ import (
 type options struct {
 	Listen, Ops, Name, Config string
 
-	Redis, RedisPrefix string
-	RedisPartitions    int
-	History            int
-	HistoryTTL         time.Duration
+	Redis, RedisPrefix           string
+	RedisPartitions, AckReplicas int
+	History                      int
+	HistoryTTL                   time.Duration
+	Rooms                        pubsub.Retentions // only in the file
 
-	Auth                                       list
-	JWTKey, JWTKeyFile, JWTAudience, JWTIssuer string
-	SessionCookie, TokenParam, Reject, APIKey  string
-	Origins                                    list
-	TrustedProxies                             prefixes
-	TLSCert, TLSKey                            string
-	MaxMessage, MaxHeader, SlowLimit           size
-	MaxSockets, MaxRooms, Rate, Burst          int
-	HandshakeTimeout, Ping, Idle, Drain        time.Duration
-	Slow, Transport, LogLevel, LogFormat       string
-	Serve                                      list
+	Auth                                            list
+	JWTKey, JWTKeyFile, JWTAudience, JWTIssuer      string
+	SessionCookie, TokenParam, Reject, APIKey       string
+	Origins                                         list
+	TrustedProxies                                  prefixes
+	TLSCert, TLSKey                                 string
+	MaxMessage, MaxHeader, SlowLimit                size
+	MaxSockets, MaxRooms, Rate, Burst               int
+	HandshakeTimeout, Ping, Idle, Drain, DrainDelay time.Duration
+	Slow, Transport, LogLevel, LogFormat            string
+	Serve                                           list
 }
 
 // flags binds the options to a flag set, which knows names, units, defaults and help. README.md has
@@ -44,9 +46,10 @@ func (o *options) flags() *flag.FlagSet {
 	fs.StringVar(&o.Ops, "ops", "127.0.0.1:9090", "`address` for /metrics, /healthz, /readyz, /api/… and /debug/pprof/; never for the public")
 	fs.StringVar(&o.Name, "name", "", "`name` of this instance (default: the host name)")
 	fs.StringVar(&o.Config, "config", "", "YAML `file` with any of these options as keys")
-	fs.StringVar(&o.Redis, "redis", "", "`URL` of the Redis that all instances share: redis:// or rediss:// (default: none, messages stay in this instance)")
+	fs.StringVar(&o.Redis, "redis", "", "`URL` of the Redis that all instances share: redis://, rediss:// (TLS), redis+sentinel:// or redis+cluster:// (default: none, messages stay in this instance)")
 	fs.StringVar(&o.RedisPrefix, "redis-prefix", "fanfare", "`prefix` of all keys and channels")
-	fs.IntVar(&o.RedisPartitions, "redis-partitions", 1, "`number` of parts that rooms are spread over; the same on all instances")
+	fs.IntVar(&o.RedisPartitions, "redis-partitions", 0, "`number` of parts that rooms are spread over, the same on all instances; 0: 1, or 64 on a cluster")
+	fs.IntVar(&o.AckReplicas, "ack-replicas", 0, "`number` of replicas that must have a message before it is acknowledged")
 	fs.IntVar(&o.History, "history", 256, "`messages` kept a room; 0: none, and messages have no offset")
 	fs.DurationVar(&o.HistoryTTL, "history-ttl", 10*time.Minute, "`time` for which they are kept after a room's last message")
 	fs.Var(&o.Auth, "auth", "`how` credentials are checked: none or jwt")
@@ -71,7 +74,8 @@ func (o *options) flags() *flag.FlagSet {
 	fs.DurationVar(&o.HandshakeTimeout, "handshake-timeout", 5*time.Second, "`time` for a request's header to arrive")
 	fs.DurationVar(&o.Ping, "ping", 30*time.Second, "a socket that was silent for this `time` gets a ping")
 	fs.DurationVar(&o.Idle, "idle", 75*time.Second, "a socket that was silent for this `time`, pings included, is closed")
-	fs.DurationVar(&o.Drain, "drain", 20*time.Second, "`time` that closing the sockets may take after SIGTERM")
+	fs.DurationVar(&o.DrainDelay, "drain-delay", 0, "`time` for which an instance goes on serving after SIGTERM, no longer ready, so that load balancers notice")
+	fs.DurationVar(&o.Drain, "drain", 20*time.Second, "`time` that closing the sockets may take after that, spread over it")
 	fs.StringVar(&o.Slow, "slow", "close", "`what` happens to a member that is --slow-limit behind: close with 1013, or skip to the newest message")
 	fs.Var(&o.SlowLimit, "slow-limit", "`bytes` that a member may be behind")
 	fs.Var(&o.Serve, "serve", "`protocols` and pages that are on")
@@ -126,7 +130,7 @@ func (o *options) check() error {
 		name  string
 		value int
 		least int
-	}{{"max-sockets", o.MaxSockets, 1}, {"max-rooms", o.MaxRooms, 1}, {"burst", o.Burst, 1}, {"redis-partitions", o.RedisPartitions, 1},
+	}{{"max-sockets", o.MaxSockets, 1}, {"max-rooms", o.MaxRooms, 1}, {"burst", o.Burst, 1}, {"redis-partitions", o.RedisPartitions, 0}, {"ack-replicas", o.AckReplicas, 0},
 		{"max-message", int(o.MaxMessage), 125}, {"max-header", int(o.MaxHeader), 512}, {"slow-limit", int(o.SlowLimit), 1024}, {"history", o.History, 0}} {
 		if n.value < n.least {
 			errs = append(errs, fmt.Errorf("--%s %d: want at least %d", n.name, n.value, n.least))
@@ -142,6 +146,12 @@ func (o *options) check() error {
 		if d.value < time.Second {
 			errs = append(errs, fmt.Errorf("--%s %s: want at least 1s", d.name, d.value))
 		}
+	}
+	if o.AckReplicas > 0 && o.Redis == "" {
+		errs = append(errs, errors.New("--ack-replicas is for --redis"))
+	}
+	if o.DrainDelay < 0 {
+		errs = append(errs, fmt.Errorf("--drain-delay %s: want 0 or more", o.DrainDelay))
 	}
 	if o.Idle <= o.Ping {
 		errs = append(errs, fmt.Errorf("--idle %s is not longer than --ping %s: every silent socket would be closed", o.Idle, o.Ping))

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
 // read fills the options from the command line, the environment and the file, in that order of
@@ -28,7 +30,7 @@ func (o *options) read(args, environ []string, help io.Writer) error {
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	err = errors.Join(err, readEnv(fs, environ, given))
 	if o.Config != "" {
-		err = errors.Join(err, readFile(o.Config, fs, given))
+		err = errors.Join(err, readFile(o.Config, fs, given, &o.Rooms))
 	}
 	if err = errors.Join(err, o.check()); err != nil {
 		return fmt.Errorf("%w\nsee fanfare serve --help", err)
@@ -90,8 +92,8 @@ func readEnv(fs *flag.FlagSet, environ []string, given map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-// readFile sets what the file has and nothing else has given.
-func readFile(path string, fs *flag.FlagSet, given map[string]bool) error {
+// readFile sets what the file has and nothing else has given, and rooms, which only a file can give.
+func readFile(path string, fs *flag.FlagSet, given map[string]bool, rooms *pubsub.Retentions) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("--config: %w", err)
@@ -119,6 +121,11 @@ func readFile(path string, fs *flag.FlagSet, given map[string]bool) error {
 		name := key.Value
 		f := fs.Lookup(name)
 		switch {
+		case name == "rooms":
+			if *rooms, err = readRooms(value); err != nil {
+				bad("rooms: %w", err)
+			}
+			continue
 		case f == nil || name == "config":
 			bad("unknown key %q: the keys are the flags, without the dashes before them", name)
 			continue

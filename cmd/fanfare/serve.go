@@ -76,7 +76,7 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 		APIKey:         o.APIKey,
 		TrustedProxies: o.TrustedProxies,
 		Serve:          o.Serve,
-		MaxRooms:       o.MaxRooms, Rate: o.Rate, Burst: o.Burst, Drain: o.Drain,
+		MaxRooms:       o.MaxRooms, Rate: o.Rate, Burst: o.Burst, Drain: o.Drain, DrainDelay: o.DrainDelay,
 		Loop: loop.Config{
 			Transport:  loop.Transport(o.Transport),
 			MaxMessage: int(o.MaxMessage), MaxHeader: int(o.MaxHeader), MaxSockets: o.MaxSockets,
@@ -100,12 +100,12 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 			}
 		}
 	}
-	kept := pubsub.Retentions{{Match: "*", History: o.History, TTL: o.HistoryTTL}}
+	kept := append(o.Rooms, pubsub.Retention{Match: "*", History: o.History, TTL: o.HistoryTTL})
 	if o.Redis == "" {
 		cfg.Broker = memory.New(memory.Config{Retentions: kept})
 	} else {
 		cfg.Broker, err = redis.New(redis.Config{
-			URL: o.Redis, Prefix: o.RedisPrefix, Partitions: o.RedisPartitions, Name: cfg.Name,
+			URL: o.Redis, Prefix: o.RedisPrefix, Partitions: o.RedisPartitions, AckReplicas: o.AckReplicas, Name: cfg.Name,
 			Retentions: kept, Logger: log, Registerer: registry,
 		})
 		errs = append(errs, err)

@@ -62,7 +62,7 @@ func TestWhatWasSentBeforeTheEndArrives(t *testing.T) {
 			c.s.loop.append(b)
 			sendText(c.s, "own")
 			c.s.End(Internal, "a reason of its own")
-			c.s.End(Shutdown)
+			c.s.End(Drained)
 			sendText(c.s, "too late")
 		})
 		c.want("own")
@@ -72,7 +72,7 @@ func TestWhatWasSentBeforeTheEndArrives(t *testing.T) {
 			t.Fatalf("got close %d %q", code, reason)
 		}
 		c.wantEnd()
-		if r.closed(Internal) != 1 || r.closed(Shutdown) != 0 {
+		if r.closed(Internal) != 1 || r.closed(Drained) != 0 {
 			t.Error("the first outcome is not the one that counts")
 		}
 	})
@@ -103,12 +103,12 @@ func TestAPeerThatNeverEndsItsSideIsDropped(t *testing.T) {
 	transports(t, func(t *testing.T, tr Transport) {
 		r := newRig(t, Config{Transport: tr})
 		c := r.dial("room", false)
-		r.on(c.s, func() { c.s.End(Shutdown) })
-		c.wantClose(1001)
+		r.on(c.s, func() { c.s.End(Drained) })
+		c.wantClose(1012)
 		io.WriteString(c.conn, "it goes on talking")
 		r.tick(closeWait)
 		r.eventually("the connection is gone", func() bool { return r.g.Held() == 0 })
-		if r.closed(Lost) != 0 || r.closed(Shutdown) != 1 {
+		if r.closed(Lost) != 0 || r.closed(Drained) != 1 {
 			t.Error("the socket was counted twice")
 		}
 	})
@@ -118,11 +118,11 @@ func TestAllAreEndedAlsoWhoComesLate(t *testing.T) {
 	transports(t, func(t *testing.T, tr Transport) {
 		r := newRig(t, Config{Transport: tr, Loops: 2})
 		cs := []*client{r.dial("room", false), r.dial("room", false), r.dial("", false)}
-		r.g.EndAll(Shutdown)
+		r.g.EndAll(Drained)
 		for _, c := range cs {
-			c.wantClose(1001)
+			c.wantClose(1012)
 		}
-		r.dial("room", false).wantClose(1001)
+		r.dial("room", false).wantClose(1012)
 	})
 }
 

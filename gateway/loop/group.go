@@ -302,7 +302,7 @@ func (g *Group) Close() {
 func (l *Loop) stop() {
 	for _, s := range l.sockets {
 		if s != nil {
-			s.drop(Shutdown)
+			s.drop(Drained)
 		}
 	}
 	l.stopped = true

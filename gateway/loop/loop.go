@@ -60,10 +60,11 @@ type Loop struct {
 	dueDone   uint32 // all up to here was looked at
 	swept     int    // the slot at which the sweep goes on
 	stopped   bool
-	ending    bool    // EndAll was called: who comes now is ended too
-	endAs     Outcome // with this
-	listening []int32 // descriptors of the listeners
-	deaf      []int32 // listeners that are not watched until the next second
+	leaving   []leaving // sockets that are to be ended while draining, see drain.go
+	ending    bool      // EndAll was called: who comes now is ended too
+	endAs     Outcome   // with this
+	listening []int32   // descriptors of the listeners
+	deaf      []int32   // listeners that are not watched until the next second
 }
 
 func newLoop(g *Group, index int, p poller) *Loop {
@@ -209,25 +210,38 @@ func (l *Loop) flushOut(s *Socket) bool {
 	if s.state == dead || s.blocked || len(s.out) == 0 {
 		return len(s.out) == 0
 	}
+	if !l.sendOut(s) {
+		s.drop(Lost)
+		return false
+	}
+	if s.blocked {
+		return false
+	}
+	if s.state == closing && !s.shut {
+		s.shut = true
+		l.shutdownWrite(s)
+	}
+	return true
+}
+
+// sendOut sends what is queued for one socket, as far as that goes. It reports false when the
+// connection is found broken; the socket is dropped at the end of the tick at the latest.
+func (l *Loop) sendOut(s *Socket) bool {
 	n, ok := s.write(s.out)
 	l.stats.BytesOut.Add(uint64(n))
 	if !ok {
-		s.drop(Lost)
+		l.gone = append(l.gone, s)
 		return false
 	}
 	if n < len(s.out) {
 		s.out = s.out[n:]
 		s.block()
-		return false
+		return true
 	}
 	if cap(s.out) <= 4096 && len(l.spareOut) < maxSpares {
 		l.spareOut = append(l.spareOut, s.out[:0])
 	}
-	s.out = nil
-	if s.state == closing && !s.shut {
-		s.shut = true
-		l.shutdownWrite(s)
-	}
+	s.out, s.granted = nil, 0
 	return true
 }
 

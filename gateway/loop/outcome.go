@@ -31,8 +31,8 @@ const (
 	Slow
 	// Idle: nothing was heard from the client for --idle, pings included.
 	Idle
-	// Shutdown: this instance is stopping.
-	Shutdown
+	// Drained: this instance is leaving; the client is to connect again.
+	Drained
 	// Unavailable: the broker is away and the protocol has no error frame.
 	Unavailable
 	// Internal: a fault of ours.
@@ -58,7 +58,7 @@ var outcomes = [Outcomes]struct {
 	RateLimited:   {"rate_limited", "too many messages", ws.StatusPolicyViolation},
 	Slow:          {"slow", "too slow", 1013},
 	Idle:          {"idle", "no sign of life", ws.StatusGoingAway},
-	Shutdown:      {"shutdown", "instance is stopping", ws.StatusGoingAway},
+	Drained:       {"drained", "instance is leaving", 1012},
 	Unavailable:   {"unavailable", "try again later", 1013},
 	Internal:      {"internal", "internal error", ws.StatusInternalServerError},
 }

@@ -110,11 +110,11 @@ func TestEndingWithinAFrameFinishesIt(t *testing.T) {
 	transports(t, func(t *testing.T, tr Transport) {
 		r := newRig(t, Config{Transport: tr, Loops: 1, SlowLimit: 1 << 30})
 		c := r.dial("one,two", true)
-		n := r.midFrame(c.s, "one", func() { c.s.End(Shutdown) })
+		n := r.midFrame(c.s, "one", func() { c.s.End(Drained) })
 		for i := range n {
 			c.want(big(i))
 		}
-		c.wantClose(1001)
+		c.wantClose(1012)
 	})
 }
 

@@ -46,6 +46,7 @@ type Socket struct {
 	stream  *stream // the goroutine transport's connection; nil on epoll
 
 	// Write state.
+	granted int          // bytes of out that do not count for the slow limit
 	out     []byte       // acks, errors, direct frames: what is not a room's; sent before any room's
 	mid     *roomLog     // the log a frame of which is half sent, nil at a frame boundary
 	members []membership // the logs it is a member of
@@ -101,7 +102,26 @@ func (s *Socket) Send(frames []byte) {
 	}
 }
 
-func (s *Socket) overfull() bool { return len(s.out) > s.loop.cfg.SlowLimit }
+// Replay queues frames that the socket missed, however many: they do not count for the slow limit.
+// They are sent right away as far as that goes, so that sockets that come back all at once do not
+// all have theirs in memory. The bytes are copied only if they have to wait.
+func (s *Socket) Replay(frames [][]byte) {
+	for _, f := range frames {
+		if s.state != open {
+			return
+		}
+		s.queue(f)
+		s.granted += len(f)
+		if len(s.out) >= replayChunk && !s.blocked {
+			s.loop.sendOut(s)
+		}
+	}
+}
+
+// replayChunk is how much of a replay is sent at a time, in bytes.
+const replayChunk = 32 << 10
+
+func (s *Socket) overfull() bool { return len(s.out) > s.loop.cfg.SlowLimit+s.granted }
 
 func (s *Socket) queue(b []byte) {
 	if n := len(s.loop.spareOut); s.out == nil && n > 0 {

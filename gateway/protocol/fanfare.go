@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"time"
 
 	"github.com/gobwas/ws"
 
@@ -18,6 +20,9 @@ type Fanfare struct{}
 // Subprotocol is the name of fanfare.v1 in Sec-WebSocket-Protocol.
 const Subprotocol = "fanfare.v1"
 
+// MaxKey is the length of an idempotency key in bytes.
+const MaxKey = 255
+
 // command is what a client sends.
 type command struct {
 	Type  string          `json:"type"`
@@ -27,6 +32,9 @@ type command struct {
 	ID    json.RawMessage `json:"id"`
 	Data  json.RawMessage `json:"data"`
 	Echo  *bool           `json:"echo"`
+	Key   string          `json:"key"`
+	Since *since          `json:"since"`
+	Last  int             `json:"last"`
 }
 
 // code is the word for what went wrong in an error frame.
@@ -50,16 +58,17 @@ func (Fanfare) Open(s Session) {
 	w.int("ping", uint64(s.PingSeconds())).send(s)
 }
 
+// Leaving sends the drain notice.
+func (Fanfare) Leaving(s Session, after time.Duration) {
+	begin("drain").int("retry_ms", uint64(after.Milliseconds())).send(s)
+}
+
 // Closed has nothing to do.
 func (Fanfare) Closed(Session) {}
 
 // Skipped sends the gap notice.
 func (Fanfare) Skipped(s Session, room string, pos pubsub.Position) {
-	w := begin("gap").string("room", room)
-	if pos != (pubsub.Position{}) {
-		w = w.epoch(pos.Epoch).int("offset", pos.Offset)
-	}
-	w.send(s)
+	s.Send(EncodeGap(room, pos))
 }
 
 // Message carries out a command.
@@ -118,18 +127,53 @@ func (Fanfare) join(s Session, c *command) {
 		fail(s, c.ID, badRequest, err.Error())
 		return
 	}
+	want := Want{Last: c.Last}
+	if c.Since != nil {
+		since, err := c.Since.position()
+		if err != nil {
+			fail(s, c.ID, badRequest, err.Error())
+			return
+		}
+		want.Since = &since
+	}
+	if c.Last < 0 {
+		fail(s, c.ID, badRequest, "last is a number of messages")
+		return
+	}
 	room, id := c.Room, c.ID
-	s.Join(room, false, func(pos pubsub.Position, err error) {
+	s.Join(room, want, func(j Joined, err error) {
 		if err != nil {
 			failWith(s, id, err)
 			return
 		}
 		w := begin("joined").string("room", room).id(id)
-		if pos.Epoch != 0 {
-			w = w.epoch(pos.Epoch).int("offset", pos.Offset)
+		if j.Position.Epoch != 0 {
+			w = w.epoch(j.Position.Epoch).int("offset", j.Position.Offset)
+		}
+		if want.Since != nil {
+			w = w.bool("recovered", j.Recovered)
 		}
 		w.send(s)
+		s.Replay(j.Missed)
 	})
+}
+
+// since is a position as clients send it back.
+type since struct {
+	Epoch  string `json:"epoch"`
+	Offset uint64 `json:"offset"`
+}
+
+// position reads it. An epoch that is none of ours is one that no room has now.
+func (c since) position() (pubsub.Position, error) {
+	if c.Epoch == "" || len(c.Epoch) > 32 {
+		return pubsub.Position{}, errors.New("since is the epoch and the offset of the last message seen")
+	}
+	epoch, err := strconv.ParseUint(c.Epoch, 16, 64)
+	if err != nil {
+		epoch = 0
+	}
+	return pubsub.Position{Epoch: epoch, Offset: c.Offset}, nil
 }
 
 func (Fanfare) leave(s Session, c *command) {
@@ -156,8 +200,12 @@ func (Fanfare) publish(s Session, c *command) {
 		failWith(s, c.ID, ErrForbidden)
 		return
 	}
+	if len(c.Key) > MaxKey {
+		fail(s, c.ID, badRequest, "a key has at most 255 bytes")
+		return
+	}
 	id := c.ID
-	m := pubsub.Message{Target: pubsub.Room(c.Room), Kind: pubsub.JSON, Payload: c.Data}
+	m := pubsub.Message{Target: pubsub.Room(c.Room), Kind: pubsub.JSON, Payload: c.Data, Key: c.Key}
 	m.SkipOrigin = c.Echo != nil && !*c.Echo
 	s.Publish(m, func(r pubsub.Receipt, err error) {
 		if err != nil {
@@ -218,6 +266,8 @@ func failWith(s Session, id json.RawMessage, err error) {
 	switch {
 	case errors.Is(err, ErrForbidden):
 		fail(s, id, forbidden, "not permitted in this room")
+	case errors.Is(err, pubsub.ErrNoHistory):
+		fail(s, id, badRequest, "this room keeps no history, so a key cannot be kept")
 	case errors.Is(err, ErrTooManyRooms):
 		fail(s, id, forbidden, "too many rooms on this socket")
 	case errors.Is(err, pubsub.ErrUnavailable), errors.Is(err, pubsub.ErrClosed):

@@ -28,6 +28,8 @@ func (o object) int(k string, v uint64) object {
 	return strconv.AppendUint(o.key(k), v, 10)
 }
 
+func (o object) bool(k string, v bool) object { return strconv.AppendBool(o.key(k), v) }
+
 // epoch writes an epoch: to clients it is an opaque string.
 func (o object) epoch(e uint64) object {
 	return append(strconv.AppendUint(append(o.key("epoch"), '"'), e, 16), '"')
@@ -79,6 +81,16 @@ func encodeJSON(dst []byte, m *pubsub.Message) []byte {
 	copy(o[start:], head)
 	copy(o[start+len(head):], o[start+maxHeader:])
 	return o[:start+len(head)+body]
+}
+
+// EncodeGap is the frame that tells members of a room that messages up to the position were missed.
+func EncodeGap(room string, pos pubsub.Position) []byte {
+	o := begin("gap").string("room", room)
+	if pos.Epoch != 0 {
+		o = o.epoch(pos.Epoch).int("offset", pos.Offset)
+	}
+	o = append(o, '}')
+	return frame.AppendFrame(make([]byte, 0, len(o)+4), ws.OpText, o)
 }
 
 const maxHeader = 10

@@ -62,20 +62,28 @@ func (Secure) Message(s Session, op ws.OpCode, payload []byte) {
 type Chat struct {
 	ClientID, Room string
 	joined         bool
+	early          []pubsub.Message // sent before the join was done: they come after the notice of it
 }
+
+// maxEarly bounds the messages that a client may send before it has joined.
+const maxEarly = 64
 
 // Encoding is Plain.
 func (c *Chat) Encoding() loop.Encoding { return Plain }
 
 // Open joins the room and tells the others.
 func (c *Chat) Open(s Session) {
-	s.Join(c.Room, true, func(_ pubsub.Position, err error) {
+	s.Join(c.Room, Want{Patience: true}, func(_ Joined, err error) {
 		if err != nil {
 			s.End(outcomeOf(err))
 			return
 		}
 		c.joined = true
 		c.publish(s, []byte("Client #"+c.ClientID+" joined the chat"))
+		for _, m := range c.early {
+			c.say(s, m)
+		}
+		c.early = nil
 	})
 }
 
@@ -95,6 +103,17 @@ func (c *Chat) Message(s Session, op ws.OpCode, payload []byte) {
 		prefix := "Client #" + c.ClientID + " says: "
 		m.Payload = append(append(make([]byte, 0, len(prefix)+len(payload)), prefix...), payload...)
 	}
+	switch {
+	case c.joined:
+		c.say(s, m)
+	case len(c.early) < maxEarly:
+		c.early = append(c.early, m)
+	default:
+		s.End(loop.Unavailable)
+	}
+}
+
+func (c *Chat) say(s Session, m pubsub.Message) {
 	s.Publish(m, func(_ pubsub.Receipt, err error) {
 		if err != nil { // never lose a text without a word
 			s.End(outcomeOf(err))

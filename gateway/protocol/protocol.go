@@ -42,9 +42,10 @@ type Session interface {
 	Take() bool
 	// Send queues whole frames for this socket alone; they are copied.
 	Send(frames []byte)
-	// Join makes the socket a member of a room; done is told the position of the newest message
-	// that it will not get. With the broker away it fails, or, with patience, is done later.
-	Join(room string, patience bool, done func(pubsub.Position, error))
+	// Replay queues frames that were missed; they do not count for the slow limit.
+	Replay(frames [][]byte)
+	// Join makes the socket a member of a room.
+	Join(room string, want Want, done func(Joined, error))
 	// Leave ends the membership, once joins of that room under way are done, and done is told
 	// whether there was one.
 	Leave(room string, done func(bool))
@@ -57,6 +58,26 @@ type Session interface {
 	Allow(room string, a auth.Action) bool
 	// End ends the socket; a reason other than the outcome's own may be given.
 	End(o loop.Outcome, reason ...string)
+}
+
+// Want is what a socket that joins asks for.
+type Want struct {
+	// Patience: with the broker away, join when it is back rather than fail.
+	Patience bool
+	// Since is the newest position that the client has; it wants all that came after.
+	Since *pubsub.Position
+	// Last so many messages are wanted, unless Since is set.
+	Last int
+}
+
+// Joined is the answer.
+type Joined struct {
+	// Position of the newest message that does not come live; zero in a room without history.
+	Position pubsub.Position
+	// Missed are whole frames, to be sent before any live message.
+	Missed [][]byte
+	// Recovered: Missed is all that came after Since.
+	Recovered bool
 }
 
 // Protocol is one socket's protocol.
@@ -78,7 +99,8 @@ func Encode(dst []byte, enc loop.Encoding, m *pubsub.Message) []byte {
 	if enc == JSON {
 		return encodeJSON(dst, m)
 	}
-	if m.Kind == pubsub.Binary || m.Kind == pubsub.Foreign && !utf8.Valid(m.Payload) {
+	// Whatever its kind says: a text frame that is not UTF-8 would end every member's socket (RFC 6455 §8.1).
+	if m.Kind == pubsub.Binary || !utf8.Valid(m.Payload) {
 		return frame.AppendFrame(dst, ws.OpBinary, m.Payload)
 	}
 	return frame.AppendFrame(dst, ws.OpText, m.Payload)

@@ -158,6 +158,17 @@ func (b *Broker) Read(room string, q pubsub.Query, done func(pubsub.History, err
 	}})
 }
 
+// Renew implements [pubsub.Broker].
+func (b *Broker) Renew(room string, epoch uint64, done func(pubsub.Position, error)) {
+	b.put(op{call: func(err error) {
+		if err != nil {
+			done(pubsub.Position{}, err)
+			return
+		}
+		done(b.renew(room, epoch), nil)
+	}})
+}
+
 func (b *Broker) put(o op) {
 	switch b.queue.Put(o) {
 	case queue.ErrFull:
@@ -191,11 +202,14 @@ func (b *Broker) work(o *op) {
 
 func (b *Broker) publish(o *op) {
 	r := b.room(o.m.Target.Name)
-	if r == nil {
+	switch {
+	case o.m.Key != "" && (r == nil || r.keep.History <= 0):
+		o.done(pubsub.Receipt{}, pubsub.ErrNoHistory)
+		return
+	case r == nil:
 		b.deliver(o, pubsub.Position{}, false)
 		return
-	}
-	if r.keep.History <= 0 {
+	case r.keep.History <= 0:
 		b.deliver(o, pubsub.Position{}, r.subscribed)
 		return
 	}
@@ -254,6 +268,19 @@ func (b *Broker) read(name string, q pubsub.Query) pubsub.History {
 	}
 	r.expire(b.now)
 	return r.read(q)
+}
+
+func (b *Broker) renew(name string, epoch uint64) pubsub.Position {
+	r := b.room(name)
+	if r == nil || r.keep.History <= 0 {
+		return pubsub.Position{}
+	}
+	if r.top.Epoch == epoch {
+		subscribed := r.subscribed
+		*r = *newRoom(r.keep, b.now)
+		r.subscribed = subscribed
+	}
+	return r.top
 }
 
 // room returns the room, and begins its history if it keeps one. nil: it has no history and no

@@ -59,9 +59,9 @@ func TestAKeyIsForgottenEvenInARoomThatIsNeverQuiet(t *testing.T) {
 
 type counter struct{ n int }
 
-func (c *counter) Deliver(pubsub.Message)      { c.n++ }
-func (c *counter) Top(string, pubsub.Position) {}
-func (c *counter) Up(error)                    {}
+func (c *counter) Deliver(pubsub.Message)            { c.n++ }
+func (c *counter) Top(string, pubsub.Position, bool) {}
+func (c *counter) Up(error)                          {}
 
 func BenchmarkPublish(b *testing.B) {
 	for _, bench := range []struct {

@@ -104,6 +104,9 @@ func unchanged(t *testing.T, c Cluster) {
 		b.Subscribe(target)
 		var want []pubsub.Message
 		for _, m := range messages {
+			if m.Key != "" && target == pubsub.Room("plain") {
+				continue // which keeps none
+			}
 			m.Target = target
 			m.Position = a.Publish(m).Position
 			m.Key = ""
@@ -129,7 +132,11 @@ func oddNames(t *testing.T, c Cluster) {
 	for _, name := range names {
 		for _, target := range []pubsub.Target{pubsub.Room(name), pubsub.Room("plain" + name), pubsub.User(name)} {
 			b.Subscribe(target)
-			a.Publish(pubsub.Message{Target: target, Key: name, From: "x", Payload: []byte("to " + strings.ToValidUTF8(name, "?"))})
+			m := pubsub.Message{Target: target, Key: name, From: "x", Payload: []byte("to " + strings.ToValidUTF8(name, "?"))}
+			if strings.HasPrefix(target.Name, "plain") {
+				m.Key = ""
+			}
+			a.Publish(m)
 		}
 	}
 	for _, name := range names {

@@ -1,6 +1,7 @@
 package pubsubtest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -14,8 +15,8 @@ func noHistory(t *testing.T, c Cluster) {
 	if at := b.Subscribe(pubsub.Room("plain")); at != (pubsub.Position{}) {
 		t.Errorf("subscribed at %+v", at)
 	}
-	for range 2 { // a key means nothing here
-		r := a.Publish(pubsub.Message{Target: pubsub.Room("plain"), Key: "k", Payload: []byte("x")})
+	for range 2 {
+		r := a.Text("plain", "x")
 		if r.Position != (pubsub.Position{}) || r.Instances != 1 {
 			t.Errorf("receipt %+v, want one instance and no position", r)
 		}
@@ -24,6 +25,18 @@ func noHistory(t *testing.T, c Cluster) {
 		if m.Position != (pubsub.Position{}) {
 			t.Errorf("delivered with %+v", m.Position)
 		}
+	}
+	_, err := a.TryPublish(pubsub.Message{Target: pubsub.Room("plain"), Key: "k", Payload: []byte("x")})
+	if !errors.Is(err, pubsub.ErrNoHistory) {
+		t.Errorf("published with a key: %v, want ErrNoHistory", err)
+	}
+	a.Publish(pubsub.Message{Target: pubsub.User("plain"), Key: "k"}) // a user's means nothing
+	barrier(t, b, a)
+	if got := b.Now().Of(pubsub.Room("plain")); len(got) != 2 {
+		t.Errorf("%d messages came, want the 2 without a key", len(got))
+	}
+	if at := a.Renew("plain", 1); at != (pubsub.Position{}) {
+		t.Errorf("renewed to %+v", at)
 	}
 	for _, q := range []pubsub.Query{{}, {Since: true}, {Last: 3}} {
 		if h := b.Read("plain", q); h.Top != (pubsub.Position{}) || len(h.Messages) != 0 {

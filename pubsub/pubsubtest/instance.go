@@ -121,6 +121,16 @@ func (i *Instance) Read(room string, q pubsub.Query) pubsub.History {
 	return h
 }
 
+// Renew begins a new epoch and waits for the position.
+func (i *Instance) Renew(room string, epoch uint64) pubsub.Position {
+	i.t.Helper()
+	at, err := call(i.t, "renew", func(done func(pubsub.Position, error)) { i.Broker.Renew(room, epoch, done) })
+	if err != nil {
+		i.t.Fatalf("renewing %q: %v", room, err)
+	}
+	return at
+}
+
 func call[T any](t testing.TB, what string, f func(done func(T, error))) (T, error) {
 	t.Helper()
 	type answer struct {

@@ -16,6 +16,8 @@ import (
 type Cluster struct {
 	// New makes a broker on the backend, not yet running.
 	New func(t testing.TB, rs pubsub.Retentions, queue int) pubsub.Broker
+	// Interrupt cuts the connections on which the instances listen; nil: they have none.
+	Interrupt func(t testing.TB)
 	// Alone tells that a broker shares its backend with nobody: what needs two instances is then
 	// done with one.
 	Alone bool
@@ -58,6 +60,9 @@ func Run(t *testing.T, start func(t testing.TB) Cluster) {
 		{"a key publishes once", keys},
 		{"a key is its room's own", keysOfRooms},
 		{"a key publishes once also at the same time", keysAtOnce},
+		{"a renewed history begins at 1 in a new epoch", renew},
+		{"an epoch is renewed once", renewAtOnce},
+		{"after an interruption the top is told, with a word about it", interruption},
 		{"calls before Run are answered once it runs", beforeRun},
 		{"calls after Run are answered with ErrClosed", afterRun},
 		{"Run ends with every callback answered once", everyCallback},

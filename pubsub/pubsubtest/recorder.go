@@ -26,12 +26,23 @@ type Recorded struct {
 
 // Top is a call of Handler.Top.
 type Top struct {
-	Room string
-	Top  pubsub.Position
+	Room        string
+	Top         pubsub.Position
+	Interrupted bool
 }
 
 // IsUp reports whether Up was last called without an error.
 func (r Recorded) IsUp() bool { return len(r.Ups) > 0 && r.Ups[len(r.Ups)-1] == nil }
+
+// Interrupted reports whether a Top told of an interruption of the room, and gives its position.
+func (r Recorded) Interrupted(room string) (pubsub.Position, bool) {
+	for _, t := range r.Tops {
+		if t.Room == room && t.Interrupted {
+			return t.Top, true
+		}
+	}
+	return pubsub.Position{}, false
+}
 
 // Of are the messages of a target, in the order of their delivery.
 func (r Recorded) Of(t pubsub.Target) []pubsub.Message {
@@ -53,8 +64,8 @@ func (r *Recorder) Deliver(m pubsub.Message) {
 }
 
 // Top implements [pubsub.Handler].
-func (r *Recorder) Top(room string, top pubsub.Position) {
-	r.change(func(got *Recorded) { got.Tops = append(got.Tops, Top{room, top}) })
+func (r *Recorder) Top(room string, top pubsub.Position, interrupted bool) {
+	r.change(func(got *Recorded) { got.Tops = append(got.Tops, Top{room, top, interrupted}) })
 }
 
 // Up implements [pubsub.Handler].
@@ -86,10 +97,19 @@ func (r *Recorder) snapshot() (Recorded, <-chan struct{}) {
 // Forget drops what was told until now.
 func (r *Recorder) Forget() { r.change(func(got *Recorded) { *got = Recorded{Ups: got.Ups} }) }
 
-// Wait waits until cond holds of what was told, or fails the test.
+// ForgetTops drops what was told by Top until now.
+func (r *Recorder) ForgetTops() { r.change(func(got *Recorded) { got.Tops = nil }) }
+
+// Wait waits until cond holds of what was told, or fails the test after [Patience].
 func (r *Recorder) Wait(t testing.TB, what string, cond func(*Recorded) bool) Recorded {
 	t.Helper()
-	late := time.After(Patience)
+	return r.WaitFor(t, Patience, what, cond)
+}
+
+// WaitFor is Wait for what takes longer.
+func (r *Recorder) WaitFor(t testing.TB, patience time.Duration, what string, cond func(*Recorded) bool) Recorded {
+	t.Helper()
+	late := time.After(patience)
 	for {
 		got, changed := r.snapshot()
 		if cond(&got) {
@@ -99,7 +119,7 @@ func (r *Recorder) Wait(t testing.TB, what string, cond func(*Recorded) bool) Re
 		case <-changed:
 		case <-late:
 			t.Fatalf("waited %v for this: %s; there are %d messages, tops %v, ups %v",
-				Patience, what, len(got.Messages), got.Tops, got.Ups)
+				patience, what, len(got.Messages), got.Tops, got.Ups)
 		}
 	}
 }

@@ -1,8 +1,13 @@
 package redis_test
 
 import (
+	"bytes"
 	"fmt"
+	"os/exec"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/fanfare-ws/fanfare/pubsub"
 	"github.com/fanfare-ws/fanfare/pubsub/pubsubtest"
@@ -51,5 +56,72 @@ func BenchmarkPublish(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkAgainstRedisBenchmark drives the script that publishes with history through the broker
+// and, on the same server and in the same run, through redis-benchmark with one connection and as
+// many commands in flight, and gives the ratio of their rates.
+func BenchmarkAgainstRedisBenchmark(b *testing.B) {
+	s := redistest.StartProcess(b)
+	sha := s.Client(b).ScriptLoad(ctx, redis.PublishSource).Val()
+	const inFlight = 256
+	payload := bytes.Repeat([]byte("x"), 200)
+	for _, with := range []string{"history", "plain"} {
+		b.Run(with, func(b *testing.B) {
+			i := pubsubtest.Start(b, broker(b, redis.Config{URL: s.URL}))
+			ours := func(n int) float64 {
+				window := make(chan struct{}, 4*inFlight) // one pipeline collects while another is under way
+				began := time.Now()
+				for k := range n {
+					window <- struct{}{}
+					m := pubsub.Message{Target: pubsub.Room(fmt.Sprint(with, k%16)), Kind: pubsub.Binary, Payload: payload}
+					i.Broker.Publish(m, func(_ pubsub.Receipt, err error) {
+						if err != nil {
+							b.Error(err)
+						}
+						<-window
+					})
+				}
+				for range cap(window) {
+					window <- struct{}{}
+				}
+				return float64(n) / time.Since(began).Seconds()
+			}
+			theirs := func(n int) float64 {
+				host, port, _ := strings.Cut(s.Addr, ":")
+				args := []string{"-h", host, "-p", port, "-n", fmt.Sprint(n), "-c", "1", "-P", fmt.Sprint(inFlight), "-r", "16", "--csv"}
+				envelope := "\x01\x02" + string(payload) // as text: a command line has no zero bytes
+				if with == "history" {
+					args = append(args, "evalsha", sha, "2", "bench:{0}:m:__rand_int__", "bench:{0}:h:__rand_int__",
+						"bench:{0}:c:__rand_int__", "123456789", "256", "60000", "3720000", envelope, "publish")
+				} else {
+					args = append(args, "publish", "bench:{0}:c:__rand_int__", envelope)
+				}
+				out, err := exec.Command("redis-benchmark", args...).CombinedOutput()
+				if err != nil {
+					b.Fatalf("redis-benchmark: %v: %.500q", err, out)
+				}
+				lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+				fields := strings.Split(lines[len(lines)-1], "\",\"")
+				rate, err := strconv.ParseFloat(fields[1], 64)
+				if err != nil {
+					b.Fatalf("%s: %v", out, err)
+				}
+				return rate
+			}
+			n := max(b.N, 50_000)
+			ours(n / 10)
+			theirs(n / 10)
+			b.ResetTimer()
+			var us, them float64
+			for range 3 { // in turn, since the machine may not always be as fast
+				us += ours(n) / 3
+				them += theirs(n) / 3
+			}
+			b.ReportMetric(us, "msg/s")
+			b.ReportMetric(them, "redis-benchmark/s")
+			b.ReportMetric(us/them, "ratio")
+		})
 	}
 }

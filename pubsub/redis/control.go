@@ -24,51 +24,51 @@ func (op *controlOp) refuse(err error) {
 
 // control tells Redis what to subscribe: many channels in one command. It is the only one that
 // writes to a session.
-func (b *Broker) control(ctx context.Context) {
+func (l *link) control(ctx context.Context) {
 	var batch []controlOp
 	for {
 		select {
-		case <-b.controls.Wake():
-		case <-b.subs.resync:
+		case <-l.controls.Wake():
+		case <-l.subs.resync:
 		case <-ctx.Done():
 			return
 		}
-		batch = b.controls.Take(batch)
-		c, dropped := b.subs.apply(batch, b.newSub)
+		batch = l.controls.Take(batch)
+		c, dropped := l.subs.apply(batch, l.newSub)
 		for _, w := range dropped {
 			w.done(pubsub.Position{}, unavailable(errUnsubscribed))
 		}
 		if c.session != nil {
-			if err := b.write(ctx, c); err != nil {
+			if err := l.write(ctx, c); err != nil {
 				c.session.kill(err)
 			}
 		}
 	}
 }
 
-func (b *Broker) newSub(t pubsub.Target) *sub {
+func (l *link) newSub(t pubsub.Target) *sub {
 	return &sub{
 		target:  t,
-		channel: b.layout.channel(t),
-		history: !t.User && b.config.Retentions.For(t.Name).History > 0,
+		channel: l.b.layout.channel(t),
+		history: !t.User && l.b.config.Retentions.For(t.Name).History > 0,
 	}
 }
 
 // write sends the commands. A channel is only in one of the two lists. When the whole set has been
 // told, the probe's channel comes last: its confirmation means that all others are confirmed.
-func (b *Broker) write(ctx context.Context, c commands) error {
+func (l *link) write(ctx context.Context, c commands) error {
 	for channels := range slices.Chunk(c.unsubscribe, maxChannels) {
-		if err := c.session.ps.Unsubscribe(ctx, channels...); err != nil {
+		if err := c.session.unsubscribe(ctx, channels...); err != nil {
 			return err
 		}
 	}
 	for channels := range slices.Chunk(c.subscribe, maxChannels) {
-		if err := c.session.ps.Subscribe(ctx, channels...); err != nil {
+		if err := c.session.subscribe(ctx, channels...); err != nil {
 			return err
 		}
 	}
 	if c.last {
-		return c.session.ps.Subscribe(ctx, b.probe)
+		return c.session.subscribe(ctx, l.probe)
 	}
 	return nil
 }

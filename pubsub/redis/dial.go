@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -34,3 +35,27 @@ func init() { goredis.SetLogger(quiet{}) }
 type quiet struct{}
 
 func (quiet) Printf(context.Context, string, ...any) {}
+
+// prepare gives the connections a dialer, and a name that CLIENT LIST shows.
+func (p *place) prepare(name string) {
+	p.options.Dialer = newDialer(p.options)
+	name = "fanfare-" + strings.Map(func(r rune) rune {
+		if r < '!' || r > '~' {
+			return '-'
+		}
+		return r
+	}, name)
+	p.options.OnConnect = func(ctx context.Context, c *goredis.Conn) error {
+		if err := c.ClientSetName(ctx, name).Err(); err != nil && !said(err) {
+			return err
+		}
+		return nil // a server that does not want to hear it serves as well
+	}
+	if p.asking != nil {
+		p.asking.Dialer = newDialer(p.asking)
+	}
+	if p.cluster {
+		// As many links as partitions share a node's connections.
+		p.options.PoolSize, p.options.PipelinePoolSize = 16, 16
+	}
+}

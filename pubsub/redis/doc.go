@@ -1,5 +1,15 @@
 // Package redis is the broker that connects instances through Redis.
 //
+// # The URL
+//
+//	redis://[USER:PASSWORD@]HOST[:6379][/DB]
+//	redis+sentinel://[USER:PASSWORD@]HOST[:26379],HOST,…[/DB][?master=mymaster]
+//	redis+cluster://[USER:PASSWORD@]HOST[:6379],HOST,…
+//
+// rediss…:// is the same with TLS, to sentinels too. USER and PASSWORD are those of the servers that
+// hold data; sentinels may have others: sentinel_user=…&sentinel_password=…. Several sentinels, or
+// some nodes of the cluster, are named so that one of them answers. A cluster needs Redis 7.0.
+//
 // # What Redis holds
 //
 // PREFIX is fanfare unless configured. {p} in braces is the partition, the FNV-1a 32-bit hash of
@@ -11,11 +21,16 @@
 //	PREFIX:{p}:m:ROOM      hash: epoch (decimal, below 2^53) and offset of the newest message
 //	PREFIX:{p}:k:ROOM:KEY  OFFSET:EPOCH that an idempotency key was given; in ROOM (only here)
 //	                       % is written %25 and : is written %3A
-//	PREFIX:{0}:probe:…     channel on which an instance hears itself
+//	PREFIX:{p}:probe:…     channel on which an instance hears itself, and a key that it may write
 //
 // The stream and the keys expire the retention's TTL after the room's last message and after the
 // key's use, the hash an hour after twice the TTL; while an instance has subscribed the room the
 // hash is kept alive. The stream is trimmed with MAXLEN ~, so it may hold some more than asked.
+//
+// On a cluster there are 64 partitions unless configured, the channels are those of SPUBLISH and
+// SSUBSCRIBE, and the braces put all of a partition into the slot of the number in them, so that
+// one server has all that a script touches. The number of partitions is also that of an instance's
+// listening connections at most; it must be the same on all instances.
 //
 // # The envelope
 //
@@ -36,20 +51,55 @@
 // # Delivery
 //
 // With history one script does all at once; without, it is a plain PUBLISH. No publish is ever
-// retried by the broker where it may have been done. When Redis is known to be away publishes are
-// refused at once, and in any case they are answered within two seconds. A subscription waits for
-// Redis as long as it takes. After every reconnect, and every 10 s, the handler is told the
-// newest position of every subscribed room, so that it can read what it missed.
+// retried by the broker where it may have been done, but only where Redis has said that it was not:
+// it did not know the script, or the slot is elsewhere (MOVED) or being moved (ASK, TRYAGAIN), and
+// then only for half a second and if nothing later for the same target was done. While a slot is
+// being moved, rooms whose keys are on their way are unavailable for publishing; the others are not.
+// When a server is known to be away publishes to it are refused at once, and in any case they are
+// answered within two seconds. A subscription waits for Redis as long as it takes. After every
+// reconnect, and every 10 s, the handler is told the newest position of every subscribed room, so
+// that it can read what it missed.
+//
+// # What an ack is worth
+//
+// An acknowledged message is in the memory of the server that has its room. A replica has it a
+// moment later, and the disk when the server is configured to write it there. Config.AckReplicas
+// holds the ack until so many replicas have the message (WAIT, in the same pipeline); when they do
+// not within a second, the publish is answered with [pubsub.ErrUnavailable] although the message is
+// there, and sending it again with the same key does it once. Messages without history are nowhere
+// after they were delivered, so no replica is waited for.
+//
+// # Failover
+//
+// Sentinels are asked every second which server is the master, and of different answers that of the
+// highest epoch counts; nodes of a cluster every 10 s, and both at once when a server behaves as if
+// it were no longer the one. A listening connection is only made to a server that takes writes to
+// the partition, and ended when the partition is elsewhere or the server has become a replica. What
+// follows is as after any reconnect: subscribed anew, and Top tells that it was interrupted. The
+// new master may lack the newest messages and give their offsets to others. Whoever saw them finds
+// the history changed, and has a new epoch made with Renew.
+//
+// # Whether Redis can be reached
+//
+// Every partition that is in use is probed each second, by writing a key, by publishing to the
+// instance itself and, with AckReplicas, by waiting for the replicas. Up is told an error as long
+// as one of the partitions, which the error names, cannot be reached, cannot be heard, or refuses
+// to keep messages: its memory is full, or it has become a replica. Publishes are tried all the same
+// where the server answers, so that what can be done is done: messages without history while the
+// memory is full, and everything in the other partitions.
 //
 // # Ordering
 //
-// One goroutine publishes, one pipeline at a time, in the order of the calls. One goroutine
-// receives and calls Deliver.
+// One goroutine publishes to a partition, one pipeline at a time, in the order of the calls. One
+// goroutine receives from it and calls Deliver.
 //
 // # Concurrency
 //
-// Goroutines of Run, each in the file of its name: publisher (pipelines), reader (histories), control
-// (writes SUBSCRIBE), listener (connects, receives, calls Deliver), tops (calls Top), prober and
-// watch (call Up), and one that gives refusals. What they share is in subscriptions and health,
-// each with a mutex under which nothing waits and nothing is called.
+// A link is the way to the partitions that are always on one server together: the only one, or on
+// a cluster one for each partition, which begins with its first use. The goroutines of a link, each
+// in the file of its name: publisher (pipelines), reader (histories), control (writes SUBSCRIBE),
+// listener (connects, receives, calls Deliver), tops (calls Top) and prober. The goroutines of Run:
+// watch (calls Up), servers (asks where the links' servers are), and one that gives refusals. What
+// a link's goroutines share is in subscriptions and health, what the links share in servers, each
+// with a mutex under which nothing waits and nothing is called.
 package redis

@@ -111,7 +111,7 @@ func TestThePartitionIsTheNamesFNV1aHash(t *testing.T) {
 			t.Errorf("%q: %x, want %x", name, got, want)
 		}
 	}
-	l := newLayout("fanfare", 64)
+	l := newLayout("fanfare", 64, false)
 	if got := l.channel(pubsub.Room("foobar")); got != "fanfare:{40}:c:foobar" {
 		t.Errorf("channel %q", got)
 	}

@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -129,26 +128,6 @@ func TestAReadOfALostMetaDoesNotShowOldMessages(t *testing.T) {
 	}
 	if at := i.Text("r", "new").Position; at.Epoch != h.Top.Epoch || at.Offset != 1 {
 		t.Errorf("published at %+v, the epoch was %d", at, h.Top.Epoch)
-	}
-}
-
-func TestAFullRedisRefusesAndLeavesNoHole(t *testing.T) {
-	t.Parallel()
-	s := redistest.StartProcess(t)
-	raw := s.Client(t)
-	i := pubsubtest.Start(t, broker(t, redis.Config{URL: s.URL}))
-	i.Subscribe(pubsub.Room("r"))
-	i.Text("r", "1")
-	raw.ConfigSet(ctx, "maxmemory", "1")
-	if _, err := i.TryPublish(pubsub.Message{Target: pubsub.Room("r")}); !errors.Is(err, pubsub.ErrUnavailable) || !strings.Contains(err.Error(), "OOM") {
-		t.Errorf("published to a full Redis: %v", err)
-	}
-	raw.ConfigSet(ctx, "maxmemory", "0")
-	if at := i.Text("r", "2").Position; at.Offset != 2 {
-		t.Errorf("the next message is at %+v, want offset 2", at)
-	}
-	if got := i.Now(); len(got.Ups) != 1 {
-		t.Errorf("a refused message changed Up: %v", got.Ups)
 	}
 }
 

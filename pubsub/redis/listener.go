@@ -18,20 +18,23 @@ const (
 
 // listener keeps a session, and delivers what it receives. It returns nil when ctx ends, or an
 // error that no waiting would mend.
-func (b *Broker) listener(ctx context.Context) error {
+func (l *link) listener(ctx context.Context) error {
 	backoff := minBackoff
 	for {
-		err := b.listen(ctx)
+		err := l.listen(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		connected := b.health.lost(err)
-		if connected {
-			backoff = minBackoff
-			b.metrics.reconnects.Inc()
-		} else if !b.health.wasUp() && hopeless(err) {
-			return fmt.Errorf("connecting to Redis at %s: %w", b.options.Addr, err)
+		if l.b.servers.locator == nil && hasPrefix(err, "MOVED") {
+			err = errIsCluster
 		}
+		if l.health.lost(err) {
+			backoff = minBackoff
+			l.b.metrics.reconnects.Inc()
+		} else if !l.b.everUp.Load() && hopeless(err) {
+			return fmt.Errorf("connecting to Redis at %s: %w", l.b.where, err)
+		}
+		l.b.servers.suspect(l.index, err)
 		// Between half and the whole: instances that lost the same server do not come back as one.
 		pause(ctx, backoff/2+rand.N(backoff/2))
 		backoff = min(2*backoff, maxBackoff)
@@ -39,20 +42,25 @@ func (b *Broker) listener(ctx context.Context) error {
 }
 
 // listen is one session, until it is lost.
-func (b *Broker) listen(ctx context.Context) error {
-	s, err := connect(ctx, b.options)
+func (l *link) listen(ctx context.Context) error {
+	addr, err := l.b.servers.await(ctx, l.index)
+	if err != nil {
+		return err
+	}
+	s, err := connect(ctx, l.b.listening, addr, l.probe, l.b.layout.sharded)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 	stop := context.AfterFunc(ctx, func() { s.kill(ctx.Err()) })
 	defer stop()
-	if err := b.loadScripts(ctx); err != nil {
+	if err := l.loadScripts(ctx); err != nil {
 		return err
 	}
-	b.subs.begin(s)
-	b.health.begin(s)
-	defer b.subs.end()
+	l.subs.begin(s)
+	defer l.subs.end()
+	l.health.begin(s)
+	l.health.moved(l.b.servers.addr(l.index)) // it may have, meanwhile
 	for {
 		v, err := s.ps.Receive(ctx)
 		if err != nil {
@@ -61,30 +69,33 @@ func (b *Broker) listen(ctx context.Context) error {
 		s.received.Add(1)
 		switch v := v.(type) {
 		case *goredis.Message:
-			b.received(s, v)
+			l.received(s, v)
 		case *goredis.Subscription:
-			if v.Channel == b.probe {
-				b.health.subscribed()
-			} else {
-				b.subs.reply(v.Channel)
+			switch {
+			case v.Channel != l.probe:
+				l.subs.reply(v.Channel)
+			case v.Kind == "sunsubscribe": // nobody asked for it: the server gave the slot away
+				return errMoved
+			default:
+				l.health.subscribed()
 			}
 		}
 	}
 }
 
 // received delivers what was published on a channel.
-func (b *Broker) received(s *session, v *goredis.Message) {
-	if v.Channel == b.probe {
-		b.health.heard(s)
+func (l *link) received(s *session, v *goredis.Message) {
+	if v.Channel == l.probe {
+		l.health.heard(s)
 		return
 	}
-	target, ok := b.subs.wanted(v.Channel)
+	target, ok := l.subs.wanted(v.Channel)
 	if !ok {
 		return
 	}
 	m, err := decode([]byte(v.Payload))
 	if err != nil {
-		b.bad("channel", err)
+		l.b.bad("channel", err)
 		return
 	}
 	m.Target = target
@@ -92,16 +103,6 @@ func (b *Broker) received(s *session, v *goredis.Message) {
 		m.Position = pubsub.Position{}
 	}
 	s.busy.Store(true)
-	b.handler.Deliver(m)
+	l.b.handler.Deliver(m)
 	s.busy.Store(false)
-}
-
-// hopeless: the configuration is wrong, not the server away.
-func hopeless(err error) bool {
-	for _, prefix := range []string{"WRONGPASS", "NOAUTH", "NOPERM", "ERR AUTH", "ERR DB index", "ERR invalid password"} {
-		if goredis.HasErrorPrefix(err, prefix) {
-			return true
-		}
-	}
-	return false
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -26,24 +27,24 @@ type publish struct {
 
 var errTooLate = errors.New("it waited too long to be sent")
 
-// publisher sends what is published, in order, one pipeline at a time. It never waits for more to
+// publisher sends what is published on the link, in order, one pipeline at a time. It never waits for more to
 // come: while one pipeline is under way the next collects.
-func (b *Broker) publisher(ctx context.Context) {
+func (l *link) publisher(ctx context.Context) {
 	var batch []publish
 	for {
 		select {
-		case <-b.publishes.Wake():
+		case <-l.publishes.Wake():
 		case <-ctx.Done():
 			return
 		}
-		batch = b.publishes.Take(batch)
+		batch = l.publishes.Take(batch)
 		for rest := batch; len(rest) > 0; {
 			n := batchSize(rest)
 			if ctx.Err() != nil {
-				b.refuse(rest, pubsub.ErrClosed)
+				l.b.refuse(rest, pubsub.ErrClosed)
 				break
 			}
-			b.send(rest[:n])
+			l.send(rest[:n])
 			rest = rest[n:]
 		}
 	}
@@ -61,64 +62,129 @@ func batchSize(ps []publish) int {
 }
 
 // send publishes a batch and answers each.
-func (b *Broker) send(batch []publish) {
-	if err := b.health.publishing(); err != nil {
-		b.refuse(batch, unavailable(err))
+func (l *link) send(batch []publish) {
+	if err := l.health.publishing(); err != nil {
+		l.b.refuse(batch, unavailable(err))
 		return
 	}
 	late := 0
 	for late < len(batch) && time.Since(batch[late].at) > answerWithin-100*time.Millisecond {
 		late++
 	}
-	b.refuse(batch[:late], unavailable(errTooLate))
+	l.b.refuse(batch[:late], unavailable(errTooLate))
 	if batch = batch[late:]; len(batch) == 0 {
 		return
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), batch[0].at.Add(answerWithin))
 	defer cancel()
 
-	b.metrics.batch.Observe(float64(len(batch)))
-	cmds := make([]*goredis.Cmd, len(batch))
-	for i := range batch {
-		cmds[i] = b.command(ctx, &batch[i].m, false)
-	}
-	b.exec(ctx, cmds)
-	b.sendAgain(ctx, batch, cmds)
-
-	for i := range batch {
-		receipt, err := b.receipt(cmds[i])
-		b.answer(&batch[i], receipt, err)
+	l.b.metrics.batch.Observe(float64(len(batch)))
+	load := false
+	for try := 0; ; try++ {
+		var err error
+		if batch, err = l.round(ctx, batch, load); len(batch) == 0 {
+			return
+		}
+		var ok bool
+		if load, ok = l.remedy(ctx, err, try); !ok {
+			l.b.refuse(batch, unavailable(err))
+			return
+		}
 	}
 }
 
-// sendAgain sends what Redis did not do because it did not know the script: a restarted or flushed
-// server. The first one teaches it. Another instance may have done so in the middle of our
-// pipeline; then what came before for the same target would now come after, and is refused
-// instead.
-func (b *Broker) sendAgain(ctx context.Context, batch []publish, cmds []*goredis.Cmd) {
-	if !slices.ContainsFunc(cmds, func(c *goredis.Cmd) bool { return noScript(c.Err()) }) {
-		return
+// round sends a batch once, answers what was done and what cannot be, and returns what Redis has
+// refused for the reason err, and can be sent again.
+func (l *link) round(ctx context.Context, batch []publish, load bool) (again []publish, err error) {
+	cmds := make([]*goredis.Cmd, len(batch), len(batch)+1)
+	scripts := 0
+	for i := range batch {
+		m := &batch[i].m
+		if l.b.kept(m) {
+			scripts++
+		}
+		cmds[i] = l.b.command(ctx, m, load && scripts == 1)
+	}
+	var acks *goredis.Cmd
+	if scripts > 0 {
+		acks = l.acks(ctx)
+	}
+	if acks != nil {
+		l.exec(ctx, append(cmds, acks)...)
+	} else {
+		l.exec(ctx, cmds...)
+	}
+	var few error
+	repeat := l.repeat(batch, cmds)
+	for i := range batch {
+		if repeat != nil && repeat[i] {
+			again = append(again, batch[i])
+			if err == nil {
+				err = cmds[i].Err()
+			}
+			continue
+		}
+		receipt, err := l.receipt(cmds[i])
+		if err == nil && receipt.Position.Offset != 0 && acks != nil {
+			if few == nil {
+				few = l.acked(acks)
+			}
+			if few != nil {
+				receipt, err = pubsub.Receipt{}, unavailable(few)
+			}
+		}
+		l.b.answer(&batch[i], receipt, err)
+	}
+	return again, err
+}
+
+// repeat tells which of a batch can be sent again: what Redis has refused, unless something later
+// for the same target was done already, which would then come first. nil: none.
+func (l *link) repeat(batch []publish, cmds []*goredis.Cmd) []bool {
+	if !slices.ContainsFunc(cmds, func(c *goredis.Cmd) bool { return repeatable(c.Err()) }) {
+		return nil
 	}
 	passed := make(map[pubsub.Target]bool)
-	again := make([]bool, len(cmds))
+	repeat := make([]bool, len(cmds))
 	for i := len(cmds) - 1; i >= 0; i-- {
 		target := batch[i].m.Target
-		if noScript(cmds[i].Err()) {
-			again[i] = !passed[target]
+		if repeatable(cmds[i].Err()) {
+			repeat[i] = !passed[target]
 		} else {
 			passed[target] = true
 		}
 	}
-	var retry []*goredis.Cmd
-	for i := range cmds {
-		if again[i] {
-			cmds[i] = b.command(ctx, &batch[i].m, len(retry) == 0)
-			retry = append(retry, cmds[i])
-		}
+	return repeat
+}
+
+// acks is the command that waits for the replicas to have what was sent before it; nil: none is
+// waited for.
+func (l *link) acks(ctx context.Context) *goredis.Cmd {
+	if l.b.config.AckReplicas == 0 {
+		return nil
 	}
-	if len(retry) > 0 {
-		b.exec(ctx, retry)
+	within := ackTimeout
+	if at, ok := ctx.Deadline(); ok {
+		within = max(min(within, time.Until(at)-200*time.Millisecond), time.Millisecond)
 	}
+	return goredis.NewCmd(ctx, "wait", l.b.config.AckReplicas, within.Milliseconds())
+}
+
+// acked is nil when enough replicas have answered.
+func (l *link) acked(acks *goredis.Cmd) error {
+	if acks == nil {
+		return nil
+	}
+	n, err := acks.Int()
+	if err == nil && n < l.b.config.AckReplicas {
+		err = fmt.Errorf("%d of %d replicas have acknowledged", n, l.b.config.AckReplicas)
+	}
+	return err
+}
+
+// kept reports whether m's target has history.
+func (b *Broker) kept(m *pubsub.Message) bool {
+	return !m.Target.User && b.config.Retentions.For(m.Target.Name).History > 0
 }
 
 // command is the one that publishes m; load: with the script's source.
@@ -127,36 +193,31 @@ func (b *Broker) command(ctx context.Context, m *pubsub.Message, load bool) *gor
 	bare := *m
 	bare.Position = pubsub.Position{}
 	envelope := appendEnvelope(make([]byte, 0, envelopeSize(m)), &bare)
-	if m.Target.User {
-		return goredis.NewCmd(ctx, "publish", channel, envelope)
+	if !b.kept(m) {
+		return goredis.NewCmd(ctx, b.layout.publish(), channel, envelope)
 	}
 	room := m.Target.Name
 	keep := b.config.Retentions.For(room)
-	if keep.History <= 0 {
-		return goredis.NewCmd(ctx, "publish", channel, envelope)
-	}
 	meta, history := b.layout.meta(room), b.layout.history(room)
 	ttl := keep.TTL.Milliseconds()
 	if m.Key != "" {
-		return publishScript.command(ctx, load, 4, meta, history, channel, b.layout.key(room, m.Key),
-			newEpoch(), keep.History, ttl, metaTTL(keep), envelope, "PUBLISH")
+		return publishScript.command(ctx, load, 3, meta, history, b.layout.key(room, m.Key),
+			channel, newEpoch(), keep.History, ttl, metaTTL(keep), envelope, b.layout.publish())
 	}
-	return publishScript.command(ctx, load, 3, meta, history, channel,
-		newEpoch(), keep.History, ttl, metaTTL(keep), envelope, "PUBLISH")
+	return publishScript.command(ctx, load, 2, meta, history,
+		channel, newEpoch(), keep.History, ttl, metaTTL(keep), envelope, b.layout.publish())
 }
 
-// receipt reads the answer to a command. An error of the connection, not of this one message,
-// refuses further ones until a probe gets through.
-func (b *Broker) receipt(cmd *goredis.Cmd) (pubsub.Receipt, error) {
+// receipt reads the answer to a command. An error of the connection or of the server as a whole, not
+// of this one message, refuses further ones until a probe gets through.
+func (l *link) receipt(cmd *goredis.Cmd) (pubsub.Receipt, error) {
 	v, err := cmd.Result()
 	if err != nil {
-		var said goredis.Error
-		if errors.As(err, &said) {
-			if ok, skipped := b.badPublish.now(); ok {
-				b.log.Warn("Redis refused to publish", "error", err, "suppressed", skipped)
-			}
-		} else {
-			b.health.publishFailed(err)
+		if !said(err) || unfit(err) {
+			l.b.servers.suspect(l.index, err)
+			l.health.publishFailed(err)
+		} else if ok, skipped := l.b.badPublish.now(); ok {
+			l.b.log.Warn("Redis refused to publish", "error", err, "suppressed", skipped)
 		}
 		return pubsub.Receipt{}, unavailable(err)
 	}

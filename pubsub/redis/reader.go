@@ -19,53 +19,62 @@ const maxReads = 16
 // errAnswer: Redis answered something that the scripts do not return.
 var errAnswer = errors.New("unexpected answer from Redis")
 
-// read is a call of Read.
+// read is a call of Read, or of Renew when an epoch is to be renewed.
 type read struct {
 	room  string
 	query pubsub.Query
+	renew uint64
 	done  func(pubsub.History, error)
 }
 
+func (b *Broker) readOrRenew(ctx context.Context, r read, load bool) *goredis.Cmd {
+	if r.renew == 0 {
+		return b.readCommand(ctx, r.room, r.query, load)
+	}
+	return renewScript.command(ctx, load, 2, b.layout.meta(r.room), b.layout.history(r.room),
+		newEpoch(), metaTTL(b.config.Retentions.For(r.room)), strconv.FormatUint(r.renew, 10))
+}
+
 // reader reads histories, in pipelines.
-func (b *Broker) reader(ctx context.Context) {
+func (l *link) reader(ctx context.Context) {
 	var batch []read
 	for {
 		select {
-		case <-b.reads.Wake():
+		case <-l.reads.Wake():
 		case <-ctx.Done():
 			return
 		}
-		batch = b.reads.Take(batch)
+		batch = l.reads.Take(batch)
 		for rest := batch; len(rest) > 0; {
 			n := min(len(rest), maxReads)
-			b.readSome(ctx, rest[:n])
+			l.readSome(ctx, rest[:n])
 			rest = rest[n:]
 		}
 	}
 }
 
-func (b *Broker) readSome(ctx context.Context, batch []read) {
-	down := b.health.publishing()
+func (l *link) readSome(ctx context.Context, batch []read) {
+	down := l.health.publishing()
 	cmds := make([]*goredis.Cmd, 0, len(batch))
 	var asked []read
 	for _, r := range batch {
 		switch {
 		case ctx.Err() != nil:
 			r.done(pubsub.History{}, pubsub.ErrClosed)
-		case b.config.Retentions.For(r.room).History <= 0:
+		case l.b.config.Retentions.For(r.room).History <= 0:
 			r.done(pubsub.History{}, nil)
 		case down != nil:
 			r.done(pubsub.History{}, unavailable(down))
 		default:
 			asked = append(asked, r)
-			cmds = append(cmds, b.readCommand(ctx, r.room, r.query, false))
+			cmds = append(cmds, l.b.readOrRenew(ctx, r, false))
 		}
 	}
-	b.execReads(cmds, func(i int, load bool) *goredis.Cmd {
-		return b.readCommand(ctx, asked[i].room, asked[i].query, load)
+	l.execReads(cmds, func(i int, load bool) *goredis.Cmd {
+		return l.b.readOrRenew(ctx, asked[i], load)
 	})
 	for i, r := range asked {
-		h, err := b.history(r.room, r.query, cmds[i])
+		h, err := l.b.history(r.room, r.query, cmds[i])
 		if err != nil {
 			err = unavailable(err)
 		}
@@ -86,24 +95,32 @@ func (b *Broker) readCommand(ctx context.Context, room string, q pubsub.Query, l
 		newEpoch(), metaTTL(b.config.Retentions.For(room)), mode, strconv.FormatUint(n, 10))
 }
 
-// execReads sends cmds as one pipeline, and what Redis did not know the script for once more, made
-// anew by again: reading twice does no harm.
-func (b *Broker) execReads(cmds []*goredis.Cmd, again func(i int, load bool) *goredis.Cmd) {
+// execReads sends cmds as one pipeline, and what was refused once more, made anew by again: reading
+// or renewing twice does no harm.
+func (l *link) execReads(cmds []*goredis.Cmd, again func(i int, load bool) *goredis.Cmd) {
 	if len(cmds) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), ioTimeout)
 	defer cancel()
-	b.exec(ctx, cmds)
-	var retry []*goredis.Cmd
-	for i, c := range cmds {
-		if noScript(c.Err()) {
-			cmds[i] = again(i, len(retry) == 0)
-			retry = append(retry, cmds[i])
+	l.exec(ctx, cmds...)
+	for try := 0; ; try++ {
+		i := slices.IndexFunc(cmds, func(c *goredis.Cmd) bool { return repeatable(c.Err()) })
+		if i < 0 {
+			return
 		}
-	}
-	if len(retry) > 0 {
-		b.exec(ctx, retry)
+		load, ok := l.remedy(ctx, cmds[i].Err(), try)
+		if !ok {
+			return
+		}
+		var retry []*goredis.Cmd
+		for i, c := range cmds {
+			if repeatable(c.Err()) {
+				cmds[i] = again(i, load)
+				retry = append(retry, cmds[i])
+			}
+		}
+		l.exec(ctx, retry...)
 	}
 }
 

@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fanfare-ws/fanfare/pubsub"
 	"github.com/fanfare-ws/fanfare/pubsub/internal/queue"
@@ -18,22 +21,24 @@ import (
 type Broker struct {
 	// Static after construction.
 	config    Config
-	options   *goredis.Options // of the listening connection; of the client but for the Dialer
+	where     *place
+	listening *goredis.Options // of listening connections, but for the address
 	layout    layout
-	probe     string // the channel on which this instance hears itself
+	links     []*link // one, or on a cluster one a partition
+	keeps     bool    // some rooms have history
 	log       *slog.Logger
 	metrics   *metrics
 	topsEvery time.Duration
 	handler   pubsub.Handler // static once Run is called
 
+	// Receives when what watch looks at may have changed.
+	changed chan struct{}
+
 	// Safe for concurrent use.
-	client     *goredis.Client // for everything but listening
-	publishes  *queue.Queue[publish]
-	reads      *queue.Queue[read]
-	controls   *queue.Queue[controlOp]
+	servers    *servers
+	starting   *queue.Queue[*link] // used for the first time
 	answers    *queue.Answers
-	subs       *subscriptions
-	health     *health
+	everUp     atomic.Bool
 	badMessage occasional
 	badPublish occasional
 	badTops    occasional
@@ -43,7 +48,7 @@ var _ pubsub.Broker = (*Broker)(nil)
 
 // New checks the configuration and returns all that is wrong with it. It does not connect.
 func New(c Config) (*Broker, error) {
-	options, err := c.check()
+	where, err := c.check()
 	if err != nil {
 		return nil, err
 	}
@@ -51,24 +56,30 @@ func New(c Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registering the broker's metrics: %w", err)
 	}
-	options.Dialer = newDialer(options)
-	layout := newLayout(c.Prefix, c.Partitions)
-	return &Broker{
+	where.prepare(c.Name)
+	b := &Broker{
 		config:    c,
-		options:   options,
-		layout:    layout,
-		probe:     layout.probe(c.Name, rand.Uint64()),
+		where:     where,
+		listening: clone(where.options),
+		layout:    newLayout(c.Prefix, c.Partitions, where.cluster),
+		links:     make([]*link, 1),
+		keeps:     slices.ContainsFunc(c.Retentions, func(r pubsub.Retention) bool { return r.History > 0 }),
 		log:       c.Logger,
 		metrics:   m,
 		topsEvery: 10 * time.Second,
-		client:    goredis.NewClient(clone(options)),
-		publishes: queue.New[publish](c.Queue),
-		reads:     queue.New[read](c.Queue),
-		controls:  queue.New[controlOp](c.Queue),
+		changed:   make(chan struct{}, 1),
+		starting:  queue.New[*link](0),
 		answers:   queue.NewAnswers(),
-		subs:      newSubscriptions(),
-		health:    newHealth(),
-	}, nil
+	}
+	if where.cluster {
+		b.links = make([]*link, c.Partitions)
+	}
+	random := rand.Uint64()
+	for i := range b.links {
+		b.links[i] = newLink(b, i, random)
+	}
+	b.servers = newServers(where, len(b.links), func(i int) { b.links[i].health.moved(b.servers.addr(i)) })
+	return b, nil
 }
 
 // clone: a go-redis client changes the options it is given.
@@ -85,41 +96,46 @@ func (b *Broker) Run(ctx context.Context, h pubsub.Handler) error {
 	stop := make(chan struct{})
 	answers.Go(func() { b.answers.Run(stop) })
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	var wg sync.WaitGroup
-	for _, f := range []func(context.Context){b.publisher, b.reader, b.control, b.tops, b.prober, b.watch} {
-		wg.Go(func() { f(ctx) })
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { b.servers.run(ctx); return nil })
+	g.Go(func() error { b.watch(ctx); return nil })
+	b.links[0].use() // whether Redis can be reached is known from the start
+	for ctx.Err() == nil {
+		select {
+		case <-b.starting.Wake():
+			for _, l := range b.starting.Take(nil) {
+				g.Go(func() error { return l.run(ctx) })
+			}
+		case <-ctx.Done():
+		}
 	}
-	err := b.listener(ctx)
-	cancel()
-	wg.Wait()
-	b.refuseAll()
-	_ = b.client.Close()
+	err := g.Wait()
+	for _, l := range b.links {
+		l.refuseAll()
+	}
+	b.servers.close()
 	close(stop)
 	answers.Wait()
 	return err
 }
 
-// refuseAll answers what is still open when all goroutines have ended.
-func (b *Broker) refuseAll() {
-	for _, p := range b.publishes.Close() {
-		p.done(pubsub.Receipt{}, pubsub.ErrClosed)
+// link on which a room or user is.
+func (b *Broker) link(name string) *link {
+	if len(b.links) == 1 {
+		return b.links[0]
 	}
-	for _, r := range b.reads.Close() {
-		r.done(pubsub.History{}, pubsub.ErrClosed)
-	}
-	for _, c := range b.controls.Close() {
-		c.refuse(pubsub.ErrClosed)
-	}
-	for _, w := range b.subs.close() {
-		w.done(pubsub.Position{}, pubsub.ErrClosed)
-	}
+	return b.links[b.layout.partition(name)]
 }
 
 // Publish implements [pubsub.Broker].
 func (b *Broker) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
-	if err := b.publishes.Put(publish{m: m, done: done, at: time.Now()}); err != nil {
+	if m.Key != "" && !m.Target.User && b.config.Retentions.For(m.Target.Name).History <= 0 {
+		b.answers.Add(func() { done(pubsub.Receipt{}, pubsub.ErrNoHistory) })
+		return
+	}
+	l := b.link(m.Target.Name)
+	l.use()
+	if err := l.publishes.Put(publish{m: m, done: done, at: time.Now()}); err != nil {
 		b.answers.Add(func() { done(pubsub.Receipt{}, refusal(err)) })
 	}
 }
@@ -127,20 +143,33 @@ func (b *Broker) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
 // Subscribe implements [pubsub.Broker]. While Redis is away done waits for it to come back.
 func (b *Broker) Subscribe(t pubsub.Target, done func(pubsub.Position, error)) {
 	op := controlOp{target: t, done: done}
-	if err := b.controls.Put(op); err != nil {
+	l := b.link(t.Name)
+	l.use()
+	if err := l.controls.Put(op); err != nil {
 		b.answers.Add(func() { op.refuse(refusal(err)) })
 	}
 }
 
 // Unsubscribe implements [pubsub.Broker]. It is never refused.
 func (b *Broker) Unsubscribe(t pubsub.Target) {
-	_ = b.controls.Force(controlOp{target: t})
+	_ = b.link(t.Name).controls.Force(controlOp{target: t})
 }
 
 // Read implements [pubsub.Broker].
 func (b *Broker) Read(room string, q pubsub.Query, done func(pubsub.History, error)) {
-	if err := b.reads.Put(read{room: room, query: q, done: done}); err != nil {
-		b.answers.Add(func() { done(pubsub.History{}, refusal(err)) })
+	b.read(read{room: room, query: q, done: done})
+}
+
+// Renew implements [pubsub.Broker].
+func (b *Broker) Renew(room string, epoch uint64, done func(pubsub.Position, error)) {
+	b.read(read{room: room, renew: epoch, done: func(h pubsub.History, err error) { done(h.Top, err) }})
+}
+
+func (b *Broker) read(r read) {
+	l := b.link(r.room)
+	l.use()
+	if err := l.reads.Put(r); err != nil {
+		b.answers.Add(func() { r.done(pubsub.History{}, refusal(err)) })
 	}
 }
 
@@ -151,6 +180,3 @@ func refusal(err error) error {
 	}
 	return fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err)
 }
-
-// unavailable wraps what Redis or the network said.
-func unavailable(err error) error { return fmt.Errorf("%w: %w", pubsub.ErrUnavailable, err) }

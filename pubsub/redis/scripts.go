@@ -20,6 +20,9 @@ var publishSource string
 //go:embed read.lua
 var readSource string
 
+//go:embed renew.lua
+var renewSource string
+
 // script is called by its digest in pipelines. Static.
 type script struct {
 	source, digest string
@@ -28,6 +31,7 @@ type script struct {
 var (
 	publishScript = newScript(publishSource)
 	readScript    = newScript(readSource)
+	renewScript   = newScript(renewSource)
 )
 
 func newScript(source string) *script {
@@ -47,23 +51,17 @@ func (s *script) command(ctx context.Context, load bool, keys int, args ...any) 
 }
 
 // loadScripts makes the server know the scripts, so that the first call needs no second try.
-func (b *Broker) loadScripts(ctx context.Context) error {
-	pipe := b.client.Pipeline()
+func (l *link) loadScripts(ctx context.Context) error {
+	client, err := l.b.servers.client(ctx, l.index)
+	if err != nil {
+		return err
+	}
+	pipe := client.Pipeline()
 	pipe.ScriptLoad(ctx, publishScript.source)
 	pipe.ScriptLoad(ctx, readScript.source)
-	_, err := pipe.Exec(ctx)
+	pipe.ScriptLoad(ctx, renewScript.source)
+	_, err = pipe.Exec(ctx)
 	return err
-}
-
-func noScript(err error) bool { return goredis.HasErrorPrefix(err, "NOSCRIPT") }
-
-// exec sends commands as one pipeline; each holds its own error afterwards.
-func (b *Broker) exec(ctx context.Context, cmds []*goredis.Cmd) {
-	pipe := b.client.Pipeline()
-	for _, c := range cmds {
-		_ = pipe.Process(ctx, c)
-	}
-	_, _ = pipe.Exec(ctx)
 }
 
 // newEpoch is an epoch for a room that has none.

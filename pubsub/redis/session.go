@@ -15,8 +15,10 @@ import (
 // behind our back and hide that something was missed, so a session's dialer works only once.
 type session struct {
 	// Static after construction.
-	client *goredis.Client
-	ps     *goredis.PubSub
+	client  *goredis.Client
+	ps      *goredis.PubSub
+	addr    string
+	sharded bool // channels are of SSUBSCRIBE
 
 	// For the watch: received counts what came; busy is set while Deliver is called, when not
 	// receiving is no sign of a dead connection.
@@ -32,13 +34,25 @@ type session struct {
 var (
 	errOver   = errors.New("this connection was lost")
 	errSilent = errors.New("nothing came back from Redis for 3s")
+	errMoved  = errors.New("the partition is on another server now")
 )
 
-// connect makes a session on which Redis has answered.
-func connect(ctx context.Context, o *goredis.Options) (*session, error) {
-	s := &session{}
+// connect makes a session on the server at addr, which has answered, and which takes writes to
+// guard, a key: it is no replica, and in a cluster it is the one that has the key's slot.
+func connect(ctx context.Context, o *goredis.Options, addr, guard string, sharded bool) (*session, error) {
+	s := &session{addr: addr, sharded: sharded}
 	o = clone(o)
-	dial := o.Dialer
+	o.Addr = addr
+	dial, greet := o.Dialer, o.OnConnect
+	o.OnConnect = func(ctx context.Context, c *goredis.Conn) error {
+		if err := greet(ctx, c); err != nil {
+			return err
+		}
+		if err := c.Del(ctx, guard).Err(); isMoved(err) || unfit(err) {
+			return err
+		}
+		return nil
+	}
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		s.mu.Lock()
 		used := s.conn != nil || s.cause != nil
@@ -70,6 +84,20 @@ func connect(ctx context.Context, o *goredis.Options) (*session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func (s *session) subscribe(ctx context.Context, channels ...string) error {
+	if s.sharded {
+		return s.ps.SSubscribe(ctx, channels...)
+	}
+	return s.ps.Subscribe(ctx, channels...)
+}
+
+func (s *session) unsubscribe(ctx context.Context, channels ...string) error {
+	if s.sharded {
+		return s.ps.SUnsubscribe(ctx, channels...)
+	}
+	return s.ps.Unsubscribe(ctx, channels...)
 }
 
 // kill ends the session because of err, from any goroutine: its Receive fails at once.

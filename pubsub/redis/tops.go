@@ -13,16 +13,16 @@ import (
 
 // tops reads the newest positions of rooms: of those that Redis has confirmed, for the answer to
 // Subscribe and after a reconnect, and now and then of all.
-func (b *Broker) tops(ctx context.Context) {
-	all := time.NewTimer(jitter(b.topsEvery))
+func (l *link) tops(ctx context.Context) {
+	all := time.NewTimer(jitter(l.b.topsEvery))
 	defer all.Stop()
 	for {
 		select {
-		case <-b.subs.confirm:
-			b.topsOfConfirmed(ctx)
+		case <-l.subs.confirm:
+			l.topsOfConfirmed(ctx)
 		case <-all.C:
-			b.topsOfAll(ctx)
-			all.Reset(jitter(b.topsEvery))
+			l.topsOfAll(ctx)
+			all.Reset(jitter(l.b.topsEvery))
 		case <-ctx.Done():
 			return
 		}
@@ -32,31 +32,31 @@ func (b *Broker) tops(ctx context.Context) {
 // jitter is d, give or take a fifth.
 func jitter(d time.Duration) time.Duration { return d*4/5 + rand.N(d*2/5) }
 
-func (b *Broker) topsOfConfirmed(ctx context.Context) {
+func (l *link) topsOfConfirmed(ctx context.Context) {
 	for ctx.Err() == nil {
-		jobs := b.subs.takeConfirmed(maxBatch)
+		jobs := l.subs.takeConfirmed(maxBatch)
 		if len(jobs) == 0 {
 			return
 		}
-		failed := b.answerTops(ctx, jobs)
+		failed := l.answerTops(ctx, jobs)
 		if len(failed) > 0 {
-			b.subs.putBack(failed)
+			l.subs.putBack(failed)
 			pause(ctx, 200*time.Millisecond)
-			signal(b.subs.confirm)
+			signal(l.subs.confirm)
 			return
 		}
 	}
 }
 
 // answerTops does the jobs, and returns those whose position could not be read.
-func (b *Broker) answerTops(ctx context.Context, jobs []topJob) (failed []topJob) {
+func (l *link) answerTops(ctx context.Context, jobs []topJob) (failed []topJob) {
 	var rooms []*sub
 	for _, j := range jobs {
 		if j.sub.history {
 			rooms = append(rooms, j.sub)
 		}
 	}
-	positions, err := b.readTops(ctx, rooms)
+	positions, err := l.readTops(ctx, rooms)
 	for _, j := range jobs {
 		var at pubsub.Position
 		if j.sub.history {
@@ -66,7 +66,7 @@ func (b *Broker) answerTops(ctx context.Context, jobs []topJob) (failed []topJob
 				continue
 			}
 			if j.tell {
-				b.tell(j.sub, at)
+				l.tell(j.sub, at, true)
 			}
 		}
 		for _, w := range j.waiting {
@@ -74,45 +74,45 @@ func (b *Broker) answerTops(ctx context.Context, jobs []topJob) (failed []topJob
 		}
 	}
 	if err != nil {
-		if ok, skipped := b.badTops.now(); ok {
-			b.log.Warn("the newest positions of rooms cannot be read", "error", err, "suppressed", skipped)
+		if ok, skipped := l.b.badTops.now(); ok {
+			l.b.log.Warn("the newest positions of rooms cannot be read", "error", err, "suppressed", skipped)
 		}
 	}
 	return failed
 }
 
-func (b *Broker) topsOfAll(ctx context.Context) {
-	for rooms := range slices.Chunk(b.subs.liveRooms(), maxBatch) {
-		positions, err := b.readTops(ctx, rooms)
+func (l *link) topsOfAll(ctx context.Context) {
+	for rooms := range slices.Chunk(l.subs.liveRooms(), maxBatch) {
+		positions, err := l.readTops(ctx, rooms)
 		if err != nil || ctx.Err() != nil {
 			return // health finds out about Redis, and the next time is soon
 		}
 		for _, u := range rooms {
-			b.tell(u, positions[u])
+			l.tell(u, positions[u], false)
 		}
-		b.topsOfConfirmed(ctx) // they are waited for
+		l.topsOfConfirmed(ctx) // they are waited for
 	}
 }
 
-func (b *Broker) tell(u *sub, at pubsub.Position) {
-	if b.subs.isLive(u) {
-		b.handler.Top(u.target.Name, at)
+func (l *link) tell(u *sub, at pubsub.Position, interrupted bool) {
+	if l.subs.isLive(u) {
+		l.b.handler.Top(u.target.Name, at, interrupted)
 	}
 }
 
 // readTops reads in one pipeline. What could not be read is missing in the result, and err says why.
-func (b *Broker) readTops(ctx context.Context, rooms []*sub) (_ map[*sub]pubsub.Position, err error) {
+func (l *link) readTops(ctx context.Context, rooms []*sub) (_ map[*sub]pubsub.Position, err error) {
 	command := func(i int, load bool) *goredis.Cmd {
-		return b.readCommand(ctx, rooms[i].target.Name, pubsub.Query{}, load)
+		return l.b.readCommand(ctx, rooms[i].target.Name, pubsub.Query{}, load)
 	}
 	cmds := make([]*goredis.Cmd, len(rooms))
 	for i := range rooms {
 		cmds[i] = command(i, false)
 	}
-	b.execReads(cmds, command)
+	l.execReads(cmds, command)
 	positions := make(map[*sub]pubsub.Position, len(rooms))
 	for i, c := range cmds {
-		h, e := b.history(rooms[i].target.Name, pubsub.Query{}, c)
+		h, e := l.b.history(rooms[i].target.Name, pubsub.Query{}, c)
 		if e != nil {
 			err = e
 			continue

@@ -228,8 +228,8 @@ func TestSIGTERMTellsSocketsAndExitsWith0(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Stop()
-	if _, err := ca.Receive(ctx); err == nil || !strings.Contains(err.Error(), "1001") {
-		t.Errorf("the socket on the stopped instance got %v, want close 1001", err)
+	if _, err := ca.Receive(ctx); err == nil || !strings.Contains(err.Error(), "1012") {
+		t.Errorf("the socket on the stopped instance got %v, want close 1012", err)
 	}
 	if _, err := cb.Publish(ctx, "x", "still here"); err != nil {
 		t.Errorf("the other instance: %v", err)

@@ -12,16 +12,25 @@ import (
 
 // process is a redis-server that this program started.
 type process struct {
-	dir  string
-	port string
-	args []string
-	cmd  *exec.Cmd // nil: stopped
-	log  *bytes.Buffer
+	dir     string
+	port    string
+	cluster string                    // the port of a cluster's bus
+	args    func(p *process) []string // that it is started with
+	cmd     *exec.Cmd                 // nil: stopped
+	log     *bytes.Buffer
 }
 
 // StartProcess starts a redis-server on a free loopback port, without persistence, with further
 // arguments in redis-server's own form ("--maxmemory", "10mb"). It is killed when the test ends.
 func StartProcess(t testing.TB, args ...string) *Server {
+	t.Helper()
+	return startProcess(t, func(p *process) []string {
+		return append([]string{"--port", p.port, "--bind", "127.0.0.1", "--dir", p.dir,
+			"--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	})
+}
+
+func startProcess(t testing.TB, args func(p *process) []string) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatalf("this test needs a Redis: set %s, start a Docker engine, or install redis-server: %v", Env, err)
@@ -98,9 +107,7 @@ func (s *Server) own(t testing.TB) {
 
 func (s *Server) start() error {
 	p := s.process
-	args := append([]string{"--port", p.port, "--bind", "127.0.0.1", "--dir", p.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no"}, p.args...)
-	cmd := exec.Command("redis-server", args...)
+	cmd := exec.Command("redis-server", p.args(p)...)
 	p.log.Reset()
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	if err := cmd.Start(); err != nil {

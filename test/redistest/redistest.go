@@ -4,7 +4,8 @@
 // answers, else a redis-server of its own. The server may be shared with other tests and other
 // test programs: keep to names nobody else has, and do not disturb it.
 //
-// [StartProcess] always starts a redis-server of its own, for tests that stop, pause or disturb it.
+// [StartProcess] always starts a redis-server of its own, for tests that stop, pause or disturb it;
+// [StartReplica], [StartSentinel] and [StartCluster] start several that belong together.
 //
 // Without any Redis a test fails; it is never skipped.
 package redistest
@@ -82,10 +83,13 @@ func (s *Server) answers() error {
 }
 
 // await pings the server until it answers.
-func (s *Server) await(within time.Duration) error {
+func (s *Server) await(within time.Duration) error { return until(within, s.answers) }
+
+// until calls f until it returns nil.
+func until(within time.Duration, f func() error) error {
 	deadline := time.Now().Add(within)
 	for {
-		err := s.answers()
+		err := f()
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
