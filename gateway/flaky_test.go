@@ -27,13 +27,6 @@ func (f *flaky) Run(ctx context.Context, h pubsub.Handler) error {
 	return f.Broker.Run(ctx, h)
 }
 
-func (f *flaky) up(err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.away = err
-	f.h.Up(err)
-}
-
 func (f *flaky) isAway() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

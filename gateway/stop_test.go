@@ -192,7 +192,7 @@ var errWrongPassword = errors.New("wrong password")
 func TestNothingIsLeftOfAGateway(t *testing.T) {
 	before := runtime.NumGoroutine()
 	transportsSerial(t, func(t *testing.T, c loop.Config) {
-		in := start(t, gateway.Config{Loop: c})
+		in := start(t, gateway.Config{Loop: c, Drain: time.Second})
 		in.join("a", "b").conn.Close()
 		in.dial("/ws/chat/1?token=x").conn.Close()
 		in.join("a")

@@ -19,14 +19,15 @@ import (
 func theFrame(t testing.TB, b []byte) (ws.OpCode, []byte) {
 	t.Helper()
 	r := bytes.NewReader(b)
-	f, err := ws.ReadFrame(r)
-	if err != nil || r.Len() > 0 {
+	h, err := ws.ReadHeader(r)
+	if err != nil || int64(r.Len()) != h.Length {
 		t.Fatalf("%q is not one frame: %v, %d bytes left", b, err, r.Len())
 	}
-	if h := f.Header; !h.Fin || h.Masked || h.Rsv != 0 || ws.HeaderSize(h)+len(f.Payload) != len(b) {
-		t.Fatalf("header %+v with %d bytes of payload in %d bytes", h, len(f.Payload), len(b))
+	payload := b[len(b)-r.Len():]
+	if !h.Fin || h.Masked || h.Rsv != 0 || ws.HeaderSize(h)+len(payload) != len(b) {
+		t.Fatalf("header %+v with %d bytes of payload in %d bytes", h, len(payload), len(b))
 	}
-	return f.Header.OpCode, f.Payload
+	return h.OpCode, payload
 }
 
 // decoded is what an object that a server sends may have.
