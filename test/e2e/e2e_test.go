@@ -228,6 +228,10 @@ func TestSIGTERMTellsSocketsAndExitsWith0(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.Stop()
+	ev, err := ca.Receive(ctx)
+	if _, ok := ev.(client.Drain); err != nil || !ok {
+		t.Errorf("the socket on the stopped instance got %v, %v, want a drain notice", ev, err)
+	}
 	if _, err := ca.Receive(ctx); err == nil || !strings.Contains(err.Error(), "1012") {
 		t.Errorf("the socket on the stopped instance got %v, want close 1012", err)
 	}
