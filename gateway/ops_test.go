@@ -142,7 +142,7 @@ func TestProfilesAreOnTheOpsPort(t *testing.T) {
 	t.Parallel()
 	in := start(t, gateway.Config{})
 	for path, part := range map[string]string{
-		"/debug/pprof/": "goroutine", "/debug/pprof/goroutine?debug=1": "goroutine profile:", "/debug/pprof/cmdline": "gateway",
+		"/debug/pprof/": "goroutine", "/debug/pprof/goroutine?debug=1": "goroutine profile:", "/debug/pprof/cmdline": "-test.",
 		"/debug/pprof/symbol": "num_symbols",
 	} {
 		if answer, text := in.call("GET", in.ops+path, ""); answer.StatusCode != http.StatusOK || !strings.Contains(text, part) {

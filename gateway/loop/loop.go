@@ -25,7 +25,7 @@ import (
 
 const (
 	maxTick    = time.Millisecond
-	closeWait  = 2 // seconds in which a peer may end its side of a closed connection
+	closeWait  = 5 // seconds in which a peer may end its side of a closed connection
 	readBuffer = 64 << 10
 )
 
