@@ -66,6 +66,9 @@ func (f *flawed) Read(room string, q pubsub.Query, done func(pubsub.History, err
 	f.mu.Unlock()
 	if hold != nil {
 		f.Broker.Read(room, q, func(h pubsub.History, err error) {
+			if failing {
+				h, err = pubsub.History{}, pubsub.ErrUnavailable
+			}
 			go func() {
 				<-hold
 				done(h, err)

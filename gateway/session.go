@@ -22,7 +22,7 @@ type session struct {
 	proto   protocol.Protocol
 	who     auth.Identity
 	client  string    // address, for the debug log; empty when that is off
-	pending []joining // joins under way, in order
+	pending []joining // joins under way, one a room
 
 	tokens  float32 // of the rate limit
 	taken   int64   // when tokens was right, on the gateway's clock
@@ -30,7 +30,7 @@ type session struct {
 	named   bool    // the hub knows of the user's interest
 }
 
-// joining is a join under way. What has to come after it waits.
+// joining is a join under way. The room's later joins and leaves wait for it, and are done in order.
 type joining struct {
 	room  string
 	after []func()
@@ -130,11 +130,15 @@ func (s *session) Take() bool {
 }
 
 func (s *session) Join(room string, want protocol.Want, done func(protocol.Joined, error)) {
+	if j := s.joining(room); j != nil {
+		j.after = append(j.after, func() { s.Join(room, want, done) })
+		return
+	}
 	switch {
 	case !s.Allow(room, auth.Join), want.Last > 0 && want.Since == nil && !s.Allow(room, auth.History):
 		done(protocol.Joined{}, protocol.ErrForbidden)
 		return
-	case !s.socket.Member(room) && s.lastJoin(room) == nil && s.rooms() >= s.gw.cfg.MaxRooms:
+	case !s.socket.Member(room) && s.rooms() >= s.gw.cfg.MaxRooms:
 		done(protocol.Joined{}, protocol.ErrTooManyRooms)
 		return
 	}
@@ -151,12 +155,14 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 		}
 		if err == nil && !s.socket.Member(room) {
 			s.socket.Join(room, enc, j.Position)
-		} else { // it failed, or a join before it did it already
+		} else { // it failed, or the socket is a member already
 			s.gw.hub.leave(target, s.socket.Loop(), enc)
 		}
 		done(j, err)
 		for _, fn := range after {
-			fn()
+			if !s.socket.Ended() {
+				fn()
+			}
 		}
 	})
 }
@@ -164,22 +170,17 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 // rooms is how many rooms the socket is in once its joins under way are done.
 func (s *session) rooms() int {
 	n := s.socket.Rooms()
-	for i, j := range s.pending {
-		if !s.socket.Member(j.room) && s.firstJoin(j.room) == i {
+	for _, j := range s.pending {
+		if !s.socket.Member(j.room) {
 			n++
 		}
 	}
 	return n
 }
 
-// firstJoin is the place in pending of the oldest join of a room.
-func (s *session) firstJoin(room string) int {
-	return slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
-}
-
-// lastJoin is the newest join of a room under way, or nil.
-func (s *session) lastJoin(room string) *joining {
-	for i := len(s.pending) - 1; i >= 0; i-- {
+// joining is the join of a room that is under way, or nil.
+func (s *session) joining(room string) *joining {
+	for i := range s.pending {
 		if s.pending[i].room == room {
 			return &s.pending[i]
 		}
@@ -187,9 +188,9 @@ func (s *session) lastJoin(room string) *joining {
 	return nil
 }
 
-// joined takes the oldest join of a room away and returns what waits for it.
+// joined takes the join of a room away and returns what waits for it.
 func (s *session) joined(room string) (after []func()) {
-	i := s.firstJoin(room)
+	i := slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
 	after = s.pending[i].after
 	s.pending = slices.Delete(s.pending, i, i+1)
 	if len(s.pending) == 0 {
@@ -199,14 +200,10 @@ func (s *session) joined(room string) (after []func()) {
 }
 
 func (s *session) Leave(room string, done func(bool)) {
-	if j := s.lastJoin(room); j != nil {
-		j.after = append(j.after, func() { s.leave(room, done) })
+	if j := s.joining(room); j != nil {
+		j.after = append(j.after, func() { s.Leave(room, done) })
 		return
 	}
-	s.leave(room, done)
-}
-
-func (s *session) leave(room string, done func(bool)) {
 	was := s.socket.Leave(room)
 	if was {
 		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.proto.Encoding())
