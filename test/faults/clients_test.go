@@ -113,11 +113,11 @@ func TestCursorsThatNoRoomHas(t *testing.T) {
 func TestAwayForLongerThanTheHistory(t *testing.T) {
 	t.Parallel()
 	redis := redistest.StartProcess(t)
-	// Redis trims whole nodes of a stream, of 100 entries.
+	// Redis trims whole nodes of a stream, and an instance keeps up to 512 messages by itself.
 	w := begin(t, faults.Plan{Redis: urls(2, redis.URL), Args: []string{"--history", "50"}, Stay: 2, Churn: -1, Rooms: 1, Pace: 5 * time.Millisecond})
 	w.More(50)
 	back := w.Subscribers[0].Away()
-	w.More(400)
+	w.More(700)
 	back()
 	w.Healed()
 	if got := w.Subscribers[0].Gaps(); got != 1 {
