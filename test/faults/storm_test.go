@@ -34,12 +34,9 @@ func calls(t *testing.T, c *goredis.Client, command string) (n int) {
 	return n
 }
 
-// storm is ten thousand sockets that come back to one room, on an instance that has had no member
-// of it, at once.
+// storm is thousands of sockets that come back to one room at once, on an instance that has had no
+// member of it.
 type storm struct {
-	url      string
-	room     string
-	epoch    string
 	mu       sync.Mutex
 	errs     []error // guarded by mu, as is returned
 	returned []*faults.Returner
