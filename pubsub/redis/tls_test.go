@@ -55,6 +55,10 @@ func TestSentinelsOverTLSLeadToTheNewMaster(t *testing.T) {
 	master.Stop(t)
 	listensAt(t, replica, "tls", 1)
 	waitUp(t, i)
+	i.Wait(t, "the top after the interruption", func(r *pubsubtest.Recorded) bool {
+		_, ok := r.Interrupted("r")
+		return ok
+	})
 	i.Text("r", "2")
 	if got := i.Messages(t, pubsub.Room("r"), 2); string(got[1].Payload) != "2" {
 		t.Errorf("got %q", got[1].Payload)

@@ -60,6 +60,14 @@ func (s *storm) each(f func(i int) error) {
 	workers.Wait()
 }
 
+// fail ends the test if a socket failed.
+func (s *storm) fail(t *testing.T) {
+	t.Helper()
+	if len(s.errs) > 0 {
+		t.Fatalf("%d sockets failed: %.2000v", len(s.errs), errors.Join(s.errs...))
+	}
+}
+
 // Each socket was away for another part of fifty messages, and more are published while they come
 // back. Redis is asked a handful of times. The server is a process of its own, and has files for
 // ten thousand sockets, as this one has.
@@ -140,16 +148,12 @@ func TestAStormOfResumesOfOneRoom(t *testing.T) {
 		}
 		break
 	}
-	if err := errors.Join(s.errs...); err != nil {
-		t.Fatal(err)
-	}
+	s.fail(t)
 	s.each(func(i int) error { return s.returned[i].Recovered() })
 	publish() // all are members
 	s.each(func(i int) error { return s.returned[i].Until(uint64(published)) })
 	healed := time.Since(began)
-	if err := errors.Join(s.errs...); err != nil {
-		t.Fatalf("%d sockets failed: %.2000v", len(s.errs), err)
-	}
+	s.fail(t)
 
 	row := faults.Row{Scenario: fmt.Sprintf("Storm of %d resumes of one room", sockets), Seed: seed, Subscribers: sockets, Heal: healed}
 	row.Tally.Acked, row.Tally.Streams = published, sockets
