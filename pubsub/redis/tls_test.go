@@ -52,13 +52,14 @@ func TestSentinelsOverTLSLeadToTheNewMaster(t *testing.T) {
 	i := pubsubtest.Start(t, broker(t, redis.Config{URL: url, TLS: sec.Config, Name: "tls"}))
 	i.Subscribe(pubsub.Room("r"))
 	i.Text("r", "1")
+	i.Messages(t, pubsub.Room("r"), 1)
 	master.Stop(t)
 	listensAt(t, replica, "tls", 1)
-	waitUp(t, i)
-	i.Wait(t, "the top after the interruption", func(r *pubsubtest.Recorded) bool {
+	i.WaitFor(t, failover, "the top after the interruption", func(r *pubsubtest.Recorded) bool {
 		_, ok := r.Interrupted("r")
 		return ok
 	})
+	waitUp(t, i)
 	i.Text("r", "2")
 	if got := i.Messages(t, pubsub.Room("r"), 2); string(got[1].Payload) != "2" {
 		t.Errorf("got %q", got[1].Payload)

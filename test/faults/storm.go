@@ -110,6 +110,10 @@ type frame struct {
 
 func (r *Returner) frame() (f frame, err error) {
 	head, err := r.in.Peek(2)
+	for err == nil && head[0] == 0x89 && head[1] == 0 { // a ping, which need not be answered at once
+		_, _ = r.in.Discard(2)
+		head, err = r.in.Peek(2)
+	}
 	if err != nil {
 		return f, err
 	}

@@ -83,7 +83,7 @@ func TestAStormOfResumesOfOneRoom(t *testing.T) {
 	redis := redistest.StartProcess(t)
 	c := redis.Client(t)
 	start := func(name string) *fanfaretest.Process {
-		return fanfaretest.Start(t, "--redis", redis.URL, "--name", name, "--rate", "-1", "--history", "5000")
+		return fanfaretest.Start(t, "--redis", redis.URL, "--name", name, "--rate", "-1", "--history", "5000", "--idle", "3m")
 	}
 	old, fresh := start("old"), start("fresh")
 	conn, err := client.Dial(t.Context(), old.SocketURL, client.Options{})
