@@ -10,12 +10,12 @@
 //
 // A loop reads what its sockets sent, takes what its inbox holds, and then flushes: first what
 // single sockets have queued, then every room log that grew, with one send a member for all that
-// came in the tick. It flushes when the inbox is empty, or 1 ms after the tick began.
+// came in the tick; those sends leave in batches. It flushes when the inbox is empty, or 1 ms after the tick began.
 //
 // # Transports
 //
-// On Linux sockets are file descriptors in an epoll set that is the loop's own (level-triggered).
-// Elsewhere, and for TLS, two goroutines serve a net.Conn and feed the same loop (stream.go).
+// On Linux sockets are file descriptors in an epoll set that is the loop's own (level-triggered), and
+// sends leave in batches through an io_uring where there is one (batch.go, ring_linux.go). Elsewhere, and for TLS, two goroutines serve a net.Conn and feed the same loop (stream.go).
 package loop
 
 import (
@@ -35,6 +35,7 @@ type Loop struct {
 	group  *Group
 	index  int
 	poller poller
+	sender sender
 	inbox  inbox
 	stats  *Stats
 	log    *slog.Logger
@@ -45,6 +46,7 @@ type Loop struct {
 	free     []uint32  // slots
 	rooms    map[string]*room
 	outs     []*Socket  // with something in out
+	batch    []outgoing // to be sent, at most maxBatch
 	dirty    []*roomLog // that grew in this tick
 	slow     []*Socket  // found too far behind in this flush
 	gone     []*Socket  // found broken in this flush
@@ -67,9 +69,9 @@ type Loop struct {
 	deaf      []int32   // listeners that are not watched until the next second
 }
 
-func newLoop(g *Group, index int, p poller) *Loop {
+func newLoop(g *Group, index int, p poller, s sender) *Loop {
 	l := &Loop{
-		cfg: &g.cfg, group: g, index: index, poller: p, stats: new(Stats), log: g.cfg.Logger,
+		cfg: &g.cfg, group: g, index: index, poller: p, sender: s, batch: make([]outgoing, 0, maxBatch), stats: new(Stats), log: g.cfg.Logger,
 		rooms: make(map[string]*room), due: make(map[uint32][]Ref), clock: 1,
 		buf: make([]byte, readBuffer), events: make([]event, 256),
 	}
@@ -99,6 +101,7 @@ func (l *Loop) Do(r Ref, fn func(*Socket)) { l.inbox.put(item{ref: r, socketFn: 
 // run is the loop. It returns when stop was called.
 func (l *Loop) run() {
 	defer l.poller.close()
+	defer l.sender.close()
 	for !l.stopped {
 		n := l.poller.poll(l.events)
 		var began time.Time
@@ -168,18 +171,23 @@ func (l *Loop) work() {
 	}
 }
 
-// flush sends everything that is pending.
+// flush sends everything that is pending: in batches, what single sockets have queued first.
 func (l *Loop) flush() {
-	for i := 0; i < len(l.outs); i++ {
-		s := l.outs[i]
+	for i, s := range l.outs {
 		l.outs[i] = nil
 		s.outListed = false
-		l.flushOut(s)
+		if s.state != dead && !s.blocked && len(s.out) > 0 {
+			l.enqueue(outgoing{socket: s, data: s.out})
+		}
 	}
 	l.outs = l.outs[:0]
+	for _, g := range l.dirty {
+		l.flushLog(g)
+	}
+	l.submit()
 	for i, g := range l.dirty {
 		l.dirty[i] = nil
-		l.flushLog(g)
+		l.flushed(g)
 	}
 	l.dirty = l.dirty[:0]
 	for len(l.gone)+len(l.slow) > 0 {
@@ -205,43 +213,36 @@ func (l *Loop) tooSlow(s *Socket) {
 	}
 }
 
-// flushOut sends what is queued for one socket and reports whether all of it left.
+// flushOut sends what is queued for one socket, not waiting for the flush, and reports whether all of
+// it left.
 func (l *Loop) flushOut(s *Socket) bool {
 	if s.state == dead || s.blocked || len(s.out) == 0 {
 		return len(s.out) == 0
 	}
-	if !l.sendOut(s) {
+	n, ok := s.write(s.out)
+	if !ok {
 		s.drop(Lost)
 		return false
 	}
-	if s.blocked {
-		return false
-	}
-	if s.state == closing && !s.shut {
-		s.shut = true
-		l.shutdownWrite(s)
-	}
-	return true
+	return l.sentOut(s, n)
 }
 
-// sendOut sends what is queued for one socket, as far as that goes. It reports false when the
-// connection is found broken; the socket is dropped at the end of the tick at the latest.
-func (l *Loop) sendOut(s *Socket) bool {
-	n, ok := s.write(s.out)
+// sentOut takes in that n bytes of a socket's queue were sent, and reports whether that is all of it.
+func (l *Loop) sentOut(s *Socket, n int) bool {
 	l.stats.BytesOut.Add(uint64(n))
-	if !ok {
-		l.gone = append(l.gone, s)
-		return false
-	}
 	if n < len(s.out) {
 		s.out = s.out[n:]
 		s.block()
-		return true
+		return false
 	}
 	if cap(s.out) <= 4096 && len(l.spareOut) < maxSpares {
 		l.spareOut = append(l.spareOut, s.out[:0])
 	}
 	s.out, s.granted = nil, 0
+	if s.state == closing && !s.shut {
+		s.shut = true
+		l.shutdownWrite(s)
+	}
 	return true
 }
 

@@ -62,6 +62,7 @@ type Socket struct {
 	state      state
 	blocked    bool // the last send was short: waiting to be writable
 	outListed  bool // in loop.outs
+	batched    bool // in loop.batch
 	pinged     bool // a ping is out and nothing was read since
 	peerClosed bool // a close frame or the end of the stream was read
 	shut       bool // our side of the stream is shut
@@ -113,7 +114,7 @@ func (s *Socket) Replay(frames [][]byte) {
 		s.queue(f)
 		s.granted += len(f)
 		if len(s.out) >= replayChunk && !s.blocked {
-			s.loop.sendOut(s)
+			s.loop.flushOut(s)
 		}
 	}
 }
