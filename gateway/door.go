@@ -158,9 +158,9 @@ func (d door) Admit(block []byte, p loop.Peer, full bool) loop.Verdict {
 	}
 	s := newSession(gw, proto, who)
 	if gw.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.client = gw.proxies.client(p.Addr().Addr(), strings.TrimPrefix(r.forwardedFor, ",")).String()
+		s.extra().client = gw.proxies.client(p.Addr().Addr(), strings.TrimPrefix(r.forwardedFor, ",")).String()
 	}
-	return loop.Verdict{Response: response, Handler: s}
+	return loop.Verdict{Response: response, Handler: s, Expires: who.Expires}
 }
 
 func refusal(response []byte) loop.Verdict { return loop.Verdict{Response: response} }

@@ -5,7 +5,7 @@
 //
 // # Concurrency
 //
-// Sockets, sessions and shares belong to their loop. The hub has locks of its own, held for the
+// Sockets and sessions belong to their loop. The hub and users have locks of their own, held for the
 // time of a look-up or of encoding one message. Everything else is static after [New], or atomic.
 package gateway
 
@@ -42,7 +42,7 @@ type Gateway struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 	loops    *loop.Group
-	shares   []*share // a loop
+	users    *users
 	hub      *hub
 	web      *web
 
@@ -76,9 +76,7 @@ func New(cfg Config, registry *prometheus.Registry) (*Gateway, error) {
 	if gw.loops, err = loop.New(lc, door{gw}); err != nil {
 		return nil, err
 	}
-	for range gw.loops.Loops() {
-		gw.shares = append(gw.shares, &share{users: make(map[string][]*session)})
-	}
+	gw.users = &users{gw: gw, byName: make(map[string]*user)}
 	registry.MustRegister(&loopCollector{gw})
 	gw.hub = &hub{gw: gw, broker: cfg.Broker, interest: make(map[pubsub.Target]*interest)}
 	gw.web = newWeb(gw)
@@ -201,6 +199,7 @@ func (gw *Gateway) sweep(done <-chan struct{}) {
 		select {
 		case now := <-tick.C:
 			gw.hub.sweep(now)
+			gw.users.sweep(now)
 			trim.look(gw.loops.Open())
 		case <-done:
 			return

@@ -21,6 +21,8 @@ package loop
 import (
 	"log/slog"
 	"time"
+
+	"github.com/fanfare-ws/fanfare/gateway/frame"
 )
 
 const (
@@ -52,8 +54,10 @@ type Loop struct {
 	gone     []*Socket  // found broken in this flush
 	spare    spares
 	spareOut [][]byte
-	buf      []byte    // what a socket is read into
-	small    [256]byte // scratch for a control frame
+	buf      []byte          // what a socket is read into
+	parser   *frame.Parser   // for sockets without one of their own
+	parsers  []*frame.Parser // spare, see parsers.go
+	small    [256]byte       // scratch for a control frame
 	events   []event
 	taken    []item
 
@@ -73,7 +77,7 @@ func newLoop(g *Group, index int, p poller, s sender) *Loop {
 	l := &Loop{
 		cfg: &g.cfg, group: g, index: index, poller: p, sender: s, batch: make([]outgoing, 0, maxBatch), stats: new(Stats), log: g.cfg.Logger,
 		rooms: make(map[string]*room), due: make(map[uint32][]Ref), clock: 1,
-		buf: make([]byte, readBuffer), events: make([]event, 256),
+		buf: make([]byte, readBuffer), parser: new(frame.Parser), events: make([]event, 256),
 	}
 	l.inbox.init(p.wake)
 	return l
@@ -369,12 +373,13 @@ func (l *Loop) byID(id uint64) *Socket {
 }
 
 // opened makes a socket that passed the door an open one.
-func (l *Loop) opened(s *Socket, h Handler) {
-	s.state, s.handler, s.head = open, h, nil
+func (l *Loop) opened(s *Socket, v Verdict) {
+	s.state, s.handler = open, v.Handler
+	s.Expire(v.Expires)
 	l.stats.Open.Add(1)
 	l.stats.Opened.Add(1)
 	l.group.open.Add(1)
-	h.Open(s)
+	v.Handler.Open(s)
 	if l.ending {
 		s.End(l.endAs)
 	}
