@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -176,31 +175,17 @@ func (gw *Gateway) Run(ctx context.Context) error {
 	return err
 }
 
-// trimmer gives memory back to the system after a burst: what sockets leave behind as they come or
-// go would else be held until the next garbage collection, and a quiet instance has none.
-type trimmer struct{ last, trimmed int } // numbers of sockets
-
-// look is called now and then; it acts once a large change is over.
-func (t *trimmer) look(sockets int) {
-	change := max(sockets-t.trimmed, t.trimmed-sockets)
-	if sockets == t.last && change > 1000+t.trimmed/10 {
-		debug.FreeOSMemory()
-		t.trimmed = sockets
-	}
-	t.last = sockets
-}
-
 // sweep does what is to be done now and then, until done is closed.
 func (gw *Gateway) sweep(done <-chan struct{}) {
 	tick := time.NewTicker(linger / 2)
 	defer tick.Stop()
-	var trim trimmer
+	trim := newTrimmer()
 	for {
 		select {
 		case now := <-tick.C:
 			gw.hub.sweep(now)
 			gw.users.sweep(now)
-			trim.look(gw.loops.Open())
+			trim.look()
 		case <-done:
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -47,7 +48,8 @@ type joining struct {
 }
 
 func newSession(gw *Gateway, p protocol.Protocol, who auth.Identity) *session {
-	return &session{gw: gw, proto: p, user: who.User, may: permissions(who)}
+	// The name may be a part of the request's header block, which is not to be kept with it.
+	return &session{gw: gw, proto: p, user: strings.Clone(who.User), may: permissions(who)}
 }
 
 func permissions(who auth.Identity) *auth.Permissions {
