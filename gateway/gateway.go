@@ -185,7 +185,7 @@ func (gw *Gateway) sweep(done <-chan struct{}) {
 		case now := <-tick.C:
 			gw.hub.sweep(now)
 			gw.users.sweep(now)
-			trim.look()
+			trim.look(gw.loops.Open())
 		case <-done:
 			return
 		}

@@ -43,23 +43,23 @@ type Loop struct {
 	log    *slog.Logger
 
 	// Owned by the loop's goroutine.
-	sockets  []*Socket // by slot; nil: free
-	gens     []uint32  // by slot
-	free     []uint32  // slots
-	rooms    map[string]*room
-	outs     []*Socket  // with something in out
-	batch    []outgoing // to be sent, at most maxBatch
-	dirty    []*roomLog // that grew in this tick
-	slow     []*Socket  // found too far behind in this flush
-	gone     []*Socket  // found broken in this flush
-	spare    spares
-	spareOut [][]byte
-	buf      []byte          // what a socket is read into
-	parser   *frame.Parser   // for sockets without one of their own
-	parsers  []*frame.Parser // spare, see parsers.go
-	small    [256]byte       // scratch for a control frame
-	events   []event
-	taken    []item
+	sockets      []*Socket // by slot; nil: free
+	gens         []uint32  // by slot
+	free         []uint32  // slots
+	rooms        map[string]*room
+	outs         []*Socket    // with something in out
+	batch        []outgoing   // to be sent, at most maxBatch
+	dirty        []*roomLog   // that grew in this tick
+	slow         []*Socket    // found too far behind in this flush
+	gone         []*Socket    // found broken in this flush
+	spare        spares[byte] // of logs and of sockets' queues
+	spareEntries spares[entry]
+	buf          []byte          // what a socket is read into
+	parser       *frame.Parser   // for sockets without one of their own
+	parsers      []*frame.Parser // spare, see parsers.go
+	small        [256]byte       // scratch for a control frame
+	events       []event
+	taken        []item
 
 	clock     uint32 // seconds since the group was made, at least 1
 	due       map[uint32][]Ref
@@ -79,6 +79,7 @@ func newLoop(g *Group, index int, p poller, s sender) *Loop {
 		rooms: make(map[string]*room), due: make(map[uint32][]Ref), clock: 1,
 		buf: make([]byte, readBuffer), parser: new(frame.Parser), events: make([]event, 256),
 	}
+	l.spare.first, l.spareEntries.first = 512, 4
 	l.inbox.init(p.wake)
 	return l
 }
@@ -181,6 +182,7 @@ func (l *Loop) flush() {
 		l.outs[i] = nil
 		s.outListed = false
 		if s.state != dead && !s.blocked && len(s.out) > 0 {
+			l.tuck(s)
 			l.enqueue(outgoing{socket: s, data: s.out})
 		}
 	}
@@ -205,6 +207,28 @@ func (l *Loop) flush() {
 		}
 	}
 }
+
+// tuck puts what a socket's rooms have for it behind its queue, where that is little: both leave in
+// one send. Who publishes gets an ack and the message itself in one tick.
+func (l *Loop) tuck(s *Socket) {
+	if s.state != open || s.mid != nil || len(s.members) > maxTuckRooms {
+		return
+	}
+	for _, at := range s.members {
+		g := at.log
+		m := &g.members[at.index]
+		if n := g.head - m.cursor; n > 0 && n <= maxTuck && !m.skips {
+			s.out = append(s.out, g.buf[m.cursor-g.base():]...)
+			l.stats.Delivered.Add(uint64(len(g.entries) - g.after(m.cursor)))
+			m.cursor = g.head
+		}
+	}
+}
+
+const (
+	maxTuck      = 2048 // bytes of a room: a copy is cheaper than a send
+	maxTuckRooms = 8    // that are worth a look
+)
 
 func (l *Loop) tooSlow(s *Socket) {
 	if s.state != open {
@@ -239,9 +263,7 @@ func (l *Loop) sentOut(s *Socket, n int) bool {
 		s.block()
 		return false
 	}
-	if cap(s.out) <= 4096 && len(l.spareOut) < maxSpares {
-		l.spareOut = append(l.spareOut, s.out[:0])
-	}
+	l.spare.put(s.out)
 	s.out, s.granted = nil, 0
 	if s.state == closing && !s.shut {
 		s.shut = true

@@ -75,7 +75,7 @@ func (l *Loop) append(b *Broadcast) {
 			continue
 		}
 		if g.buf == nil {
-			g.buf, g.entries = l.spare.get()
+			g.buf, g.entries = l.spare.get(), l.spareEntries.get()
 		}
 		g.buf = append(g.buf, b.Frames[enc]...)
 		g.head += uint64(len(b.Frames[enc]))
@@ -257,7 +257,8 @@ func (l *Loop) giveBack(g *roomLog) {
 	if g.buf == nil {
 		return
 	}
-	l.spare.put(g.buf, g.entries)
+	l.spare.put(g.buf)
+	l.spareEntries.put(g.entries)
 	g.buf, g.entries = nil, nil
 }
 
@@ -415,32 +416,5 @@ func (l *Loop) skipAhead(s *Socket) {
 		}
 		l.stats.Skipped.Add(1)
 		s.handler.Skipped(s, g.room.name, g.room.pos)
-	}
-}
-
-// spares keeps a few log buffers for the next tick.
-type spares struct {
-	bufs    [][]byte
-	entries [][]entry
-}
-
-const (
-	maxSpares    = 64
-	maxSpareSize = 64 << 10
-)
-
-func (p *spares) get() ([]byte, []entry) {
-	n := len(p.bufs)
-	if n == 0 {
-		return make([]byte, 0, 512), make([]entry, 0, 4)
-	}
-	b, e := p.bufs[n-1], p.entries[n-1]
-	p.bufs, p.entries = p.bufs[:n-1], p.entries[:n-1]
-	return b, e
-}
-
-func (p *spares) put(b []byte, e []entry) {
-	if len(p.bufs) < maxSpares && cap(b) <= maxSpareSize && cap(e) <= maxSpareSize/16 {
-		p.bufs, p.entries = append(p.bufs, b[:0]), append(p.entries, e[:0])
 	}
 }

@@ -129,8 +129,8 @@ const (
 func (s *Socket) overfull() bool { return len(s.out) > s.loop.cfg.SlowLimit+int(s.granted) }
 
 func (s *Socket) queue(b []byte) {
-	if n := len(s.loop.spareOut); s.out == nil && n > 0 {
-		s.out, s.loop.spareOut = s.loop.spareOut[n-1], s.loop.spareOut[:n-1]
+	if s.out == nil {
+		s.out = s.loop.spare.get()
 	}
 	s.out = append(s.out, b...)
 	s.listOut()
