@@ -158,9 +158,9 @@ func (d door) Admit(block []byte, p loop.Peer, full bool) loop.Verdict {
 	}
 	s := newSession(gw, proto, who)
 	if gw.log.Enabled(context.Background(), slog.LevelDebug) {
-		s.client = gw.proxies.client(p.Addr().Addr(), strings.TrimPrefix(r.forwardedFor, ",")).String()
+		s.extra().client = gw.proxies.client(p.Addr().Addr(), strings.TrimPrefix(r.forwardedFor, ",")).String()
 	}
-	return loop.Verdict{Response: response, Handler: s}
+	return loop.Verdict{Response: response, Handler: s, Expires: who.Expires}
 }
 
 func refusal(response []byte) loop.Verdict { return loop.Verdict{Response: response} }
@@ -242,6 +242,7 @@ func (d door) enter(where route, r *request) (p protocol.Protocol, who auth.Iden
 // chatNames reads the client id and the room of /ws/chat/{client_id}?room=chat.
 func chatNames(r *request) (id, room string, err error) {
 	id, err = url.PathUnescape(strings.TrimPrefix(r.path, chatPrefix))
+	id = strings.Clone(id) // not with all of the header block
 	if err != nil || protocol.CheckRoom(id) != nil {
 		return "", "", errors.New("the client id in the path is 1 to 255 bytes of UTF-8 without control characters")
 	}
@@ -251,7 +252,7 @@ func chatNames(r *request) (id, room string, err error) {
 	}
 	room = "chat"
 	if q.Has("room") {
-		room = q.Get("room")
+		room = strings.Clone(q.Get("room"))
 	}
 	return id, room, protocol.CheckRoom(room)
 }

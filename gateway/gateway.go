@@ -5,7 +5,7 @@
 //
 // # Concurrency
 //
-// Sockets, sessions and shares belong to their loop. The hub has locks of its own, held for the
+// Sockets and sessions belong to their loop. The hub and users have locks of their own, held for the
 // time of a look-up or of encoding one message. Everything else is static after [New], or atomic.
 package gateway
 
@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -42,7 +41,7 @@ type Gateway struct {
 	registry *prometheus.Registry
 	metrics  *metrics
 	loops    *loop.Group
-	shares   []*share // a loop
+	users    *users
 	hub      *hub
 	web      *web
 
@@ -76,9 +75,7 @@ func New(cfg Config, registry *prometheus.Registry) (*Gateway, error) {
 	if gw.loops, err = loop.New(lc, door{gw}); err != nil {
 		return nil, err
 	}
-	for range gw.loops.Loops() {
-		gw.shares = append(gw.shares, &share{users: make(map[string][]*session)})
-	}
+	gw.users = &users{gw: gw, byName: make(map[string]*user)}
 	registry.MustRegister(&loopCollector{gw})
 	gw.hub = &hub{gw: gw, broker: cfg.Broker, interest: make(map[pubsub.Target]*interest)}
 	gw.web = newWeb(gw)
@@ -178,29 +175,16 @@ func (gw *Gateway) Run(ctx context.Context) error {
 	return err
 }
 
-// trimmer gives memory back to the system after a burst: what sockets leave behind as they come or
-// go would else be held until the next garbage collection, and a quiet instance has none.
-type trimmer struct{ last, trimmed int } // numbers of sockets
-
-// look is called now and then; it acts once a large change is over.
-func (t *trimmer) look(sockets int) {
-	change := max(sockets-t.trimmed, t.trimmed-sockets)
-	if sockets == t.last && change > 1000+t.trimmed/10 {
-		debug.FreeOSMemory()
-		t.trimmed = sockets
-	}
-	t.last = sockets
-}
-
 // sweep does what is to be done now and then, until done is closed.
 func (gw *Gateway) sweep(done <-chan struct{}) {
 	tick := time.NewTicker(linger / 2)
 	defer tick.Stop()
-	var trim trimmer
+	trim := newTrimmer()
 	for {
 		select {
 		case now := <-tick.C:
 			gw.hub.sweep(now)
+			gw.users.sweep(now)
 			trim.look(gw.loops.Open())
 		case <-done:
 			return

@@ -100,7 +100,7 @@ func (h *hub) forward(in *interest, m *pubsub.Message) {
 		}
 	}
 	h.post(in, b)
-	if m.Position.Offset != 0 && in.pos.Epoch != 0 && !in.target.User {
+	if m.Position.Offset != 0 && in.pos.Epoch != 0 {
 		in.window = append(in.window, k)
 		h.grew(in, k.size())
 		h.trim(in)
@@ -157,12 +157,7 @@ func (h *hub) post(in *interest, b *loop.Broadcast) {
 		if on == [loop.Encodings]int32{} {
 			continue
 		}
-		l := h.gw.loops.Loops()[i]
-		if in.target.User {
-			l.Call(func() { h.gw.shares[i].direct(in.target.Name, &b.Frames) })
-		} else {
-			l.Post(b)
-		}
+		h.gw.loops.Loops()[i].Post(b)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 // which encodings, subscribes a room for its first member here and unsubscribes it a moment after
 // the last has left, and encodes each message once for each encoding in use.
 //
-// Users are kept like rooms: a user's sockets are the members.
+// Users are not its business, see users.go.
 type hub struct {
 	gw     *Gateway
 	broker pubsub.Broker
@@ -102,7 +102,7 @@ func (h *hub) join(t pubsub.Target, s *loop.Socket, enc loop.Encoding, want prot
 	h.mu.Lock()
 	in := h.interest[t]
 	if in == nil {
-		in = &interest{target: t, members: make([][loop.Encodings]int32, len(h.gw.shares))}
+		in = &interest{target: t, members: make([][loop.Encodings]int32, len(h.gw.loops.Loops()))}
 		h.interest[t] = in
 	}
 	away := h.away
@@ -195,7 +195,7 @@ func (h *hub) subscribed(in *interest, pos pubsub.Position, err error) {
 
 // admit makes a socket a member, once what it missed is known.
 func (h *hub) admit(in *interest, w waiter) {
-	if in.target.User || w.want.Last == 0 && w.want.Since == nil {
+	if w.want.Last == 0 && w.want.Since == nil {
 		w.tell(protocol.Joined{Position: in.pos}, nil)
 		return
 	}
@@ -205,6 +205,10 @@ func (h *hub) admit(in *interest, w waiter) {
 
 // Deliver hands a message to the loops that have members. It waits while a loop has too much to do.
 func (h *hub) Deliver(m pubsub.Message) {
+	if m.Target.User {
+		h.gw.users.deliver(&m)
+		return
+	}
 	for _, l := range h.gw.loops.Loops() {
 		l.WaitForRoom()
 	}
@@ -222,6 +226,7 @@ func (h *hub) Deliver(m pubsub.Message) {
 // Up notes whether the broker can be reached. When it cannot, joins without patience fail now.
 func (h *hub) Up(err error) {
 	h.gw.brokerUp(err)
+	h.gw.users.up(err)
 	h.mu.Lock()
 	h.away = err
 	var all []*interest

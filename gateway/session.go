@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gobwas/ws"
@@ -15,19 +17,28 @@ import (
 	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
-// session joins a socket, its protocol and its identity. It is owned by the socket's loop.
+// session joins a socket, its protocol and its identity. It is owned by the socket's loop, except for
+// the fields that say otherwise. Each socket has one, so it is kept small.
 type session struct {
-	gw      *Gateway
-	socket  *loop.Socket
-	proto   protocol.Protocol
-	who     auth.Identity
-	client  string    // address, for the debug log; empty when that is off
-	pending []joining // joins under way, one a room
+	gw     *Gateway
+	socket *loop.Socket
+	proto  protocol.Protocol // static
+	user   string            // static; empty: not known
+	may    *auth.Permissions // nil: everything
+
+	next, prev *session // the user's other sessions; guarded by users.mu
+	more       *more    // nil: zero
 
 	tokens  float32 // of the rate limit
-	taken   int64   // when tokens was right, on the gateway's clock
+	taken   uint32  // when tokens was right, in ms on the gateway's clock, wrapping
 	greeted bool    // the protocol's Open was called
-	named   bool    // the hub knows of the user's interest
+	named   bool    // users knows of it
+}
+
+// more is what only some sessions have, and mostly not for long.
+type more struct {
+	client  string    // address, for the debug log; empty when that is off
+	pending []joining // joins under way, one a room
 }
 
 // joining is a join under way. The room's later joins and leaves wait for it, and are done in order.
@@ -37,29 +48,38 @@ type joining struct {
 }
 
 func newSession(gw *Gateway, p protocol.Protocol, who auth.Identity) *session {
-	return &session{gw: gw, proto: p, who: who}
+	// The name may be a part of the request's header block, which is not to be kept with it.
+	return &session{gw: gw, proto: p, user: strings.Clone(who.User), may: permissions(who)}
 }
+
+func permissions(who auth.Identity) *auth.Permissions {
+	may := who.Permissions
+	if may == nil {
+		return nil
+	}
+	return new(may)
+}
+
+func (s *session) encoding() loop.Encoding { return s.proto.Encoding() }
 
 // Open registers the user, so that its messages come, and greets.
 func (s *session) Open(sock *loop.Socket) {
 	s.socket = sock
-	s.tokens, s.taken = float32(s.gw.cfg.Burst), s.gw.now()
-	if !s.who.Expires.IsZero() {
-		sock.Expire(s.who.Expires)
-	}
-	if _, refused := s.proto.(protocol.Refused); refused || s.who.User == "" {
+	s.tokens, s.taken = float32(s.gw.cfg.Burst), s.milliseconds()
+	if _, refused := s.proto.(protocol.Refused); refused || s.user == "" {
 		s.greet()
 		return
 	}
 	s.named = true
-	s.gw.shares[sock.Loop().Index()].add(s)
-	s.gw.hub.join(pubsub.User(s.who.User), sock, s.proto.Encoding(), protocol.Want{}, func(protocol.Joined, error) { s.greet() })
+	s.gw.users.add(s)
 }
 
 func (s *session) greet() {
 	if !s.greeted {
 		s.greeted = true
-		s.gw.log.Debug("socket open", "socket", s.ID(), "user", s.who.User, "client", s.client)
+		if s.more != nil && s.more.client != "" {
+			s.gw.log.Debug("socket open", "socket", s.ID(), "user", s.user, "client", s.more.client)
+		}
 		s.proto.Open(s)
 	}
 }
@@ -86,23 +106,24 @@ func (s *session) Leaving(_ *loop.Socket, after time.Duration) {
 
 // Closed ends the socket's interest in its rooms.
 func (s *session) Closed(_ *loop.Socket, o loop.Outcome) {
-	s.gw.log.Debug("socket closed", "socket", s.ID(), "outcome", o)
+	if s.gw.log.Enabled(context.Background(), slog.LevelDebug) {
+		s.gw.log.Debug("socket closed", "socket", s.ID(), "outcome", o)
+	}
 	s.proto.Closed(s)
-	enc := s.proto.Encoding()
+	enc := s.encoding()
 	s.socket.EachRoom(func(room string) { s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), enc) })
-	for _, j := range s.pending {
+	for _, j := range s.pending() {
 		s.gw.hub.leave(pubsub.Room(j.room), s.socket.Loop(), enc)
 	}
 	if s.named {
-		s.gw.shares[s.socket.Loop().Index()].remove(s)
-		s.gw.hub.leave(pubsub.User(s.who.User), s.socket.Loop(), enc)
+		s.gw.users.remove(s)
 	}
 }
 
 func (s *session) ID() string { return fmt.Sprintf("%016x-%x", s.gw.instance, s.socket.ID()) }
 
 func (s *session) Instance() string { return s.gw.cfg.Name }
-func (s *session) User() string     { return s.who.User }
+func (s *session) User() string     { return s.user }
 func (s *session) PingSeconds() int { return int(max(s.gw.cfg.Loop.Ping, 0) / time.Second) }
 func (s *session) Send(frames []byte) {
 	s.socket.Send(frames)
@@ -110,7 +131,7 @@ func (s *session) Send(frames []byte) {
 func (s *session) Replay(frames [][]byte)               { s.socket.Replay(frames) }
 func (s *session) End(o loop.Outcome, reason ...string) { s.socket.End(o, reason...) }
 func (s *session) Allow(room string, a auth.Action) bool {
-	return s.who.Permissions.Allow(room, a)
+	return s.may == nil || s.may.Allow(room, a)
 }
 
 // Take is a token bucket: Burst at first, Rate more a second.
@@ -119,8 +140,8 @@ func (s *session) Take() bool {
 	if rate < 0 {
 		return true
 	}
-	now := s.gw.now()
-	s.tokens = min(s.tokens+float32(now-s.taken)/1e9*float32(rate), float32(s.gw.cfg.Burst))
+	now := s.milliseconds()
+	s.tokens = min(s.tokens+float32(now-s.taken)/1e3*float32(rate), float32(s.gw.cfg.Burst))
 	s.taken = now
 	if s.tokens < 1 {
 		return false
@@ -128,6 +149,8 @@ func (s *session) Take() bool {
 	s.tokens--
 	return true
 }
+
+func (s *session) milliseconds() uint32 { return uint32(s.gw.now() / 1e6) }
 
 func (s *session) Join(room string, want protocol.Want, done func(protocol.Joined, error)) {
 	if j := s.joining(room); j != nil {
@@ -145,8 +168,8 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 	if want.Since != nil && !s.Allow(room, auth.History) {
 		want.Since = new(pubsub.Position) // a position that no room has: not recovered
 	}
-	s.pending = append(s.pending, joining{room: room})
-	enc, target := s.proto.Encoding(), pubsub.Room(room)
+	s.extra().pending = append(s.pending(), joining{room: room})
+	enc, target := s.encoding(), pubsub.Room(room)
 	s.gw.hub.join(target, s.socket, enc, want, func(j protocol.Joined, err error) {
 		after := s.joined(room)
 		if err == nil && want.Since != nil && s.socket.Leave(room) {
@@ -167,10 +190,25 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 	})
 }
 
+// extra is more, made if need be.
+func (s *session) extra() *more {
+	if s.more == nil {
+		s.more = new(more)
+	}
+	return s.more
+}
+
+func (s *session) pending() []joining {
+	if s.more == nil {
+		return nil
+	}
+	return s.more.pending
+}
+
 // rooms is how many rooms the socket is in once its joins under way are done.
 func (s *session) rooms() int {
 	n := s.socket.Rooms()
-	for _, j := range s.pending {
+	for _, j := range s.pending() {
 		if !s.socket.Member(j.room) {
 			n++
 		}
@@ -180,9 +218,10 @@ func (s *session) rooms() int {
 
 // joining is the join of a room that is under way, or nil.
 func (s *session) joining(room string) *joining {
-	for i := range s.pending {
-		if s.pending[i].room == room {
-			return &s.pending[i]
+	pending := s.pending()
+	for i := range pending {
+		if pending[i].room == room {
+			return &pending[i]
 		}
 	}
 	return nil
@@ -190,11 +229,14 @@ func (s *session) joining(room string) *joining {
 
 // joined takes the join of a room away and returns what waits for it.
 func (s *session) joined(room string) (after []func()) {
-	i := slices.IndexFunc(s.pending, func(j joining) bool { return j.room == room })
-	after = s.pending[i].after
-	s.pending = slices.Delete(s.pending, i, i+1)
-	if len(s.pending) == 0 {
-		s.pending = nil
+	i := slices.IndexFunc(s.more.pending, func(j joining) bool { return j.room == room })
+	after = s.more.pending[i].after
+	s.more.pending = slices.Delete(s.more.pending, i, i+1)
+	if len(s.more.pending) == 0 {
+		s.more.pending = nil
+		if s.more.client == "" {
+			s.more = nil
+		}
 	}
 	return after
 }
@@ -206,13 +248,13 @@ func (s *session) Leave(room string, done func(bool)) {
 	}
 	was := s.socket.Leave(room)
 	if was {
-		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.proto.Encoding())
+		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.encoding())
 	}
 	done(was)
 }
 
 func (s *session) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
-	m.From = s.who.User
+	m.From = s.user
 	m.Origin = pubsub.Origin{Instance: s.gw.instance, Socket: s.socket.ID(), Sent: s.gw.now()}
 	ref, l := s.socket.Ref(), s.socket.Loop()
 	s.gw.publish(m, func(r pubsub.Receipt, err error) {
@@ -230,38 +272,14 @@ var errOtherUser = errors.New("the token is another user's")
 
 func (s *session) Authenticate(token string, done func(error)) {
 	who, err := s.gw.authenticate(context.Background(), auth.Credential{Token: token, Source: auth.Bearer})
-	if err == nil && who.User != s.who.User {
+	if err == nil && who.User != s.user {
 		err = errOtherUser
 	}
 	if err != nil {
 		s.gw.log.Debug("fresh token refused", "error", err)
 	} else {
-		s.who = who
+		s.may = permissions(who)
 		s.socket.Expire(who.Expires)
 	}
 	done(err)
-}
-
-// share is what a loop's sessions have in common. It is owned by the loop.
-type share struct{ users map[string][]*session }
-
-func (sh *share) add(s *session) { sh.users[s.who.User] = append(sh.users[s.who.User], s) }
-
-func (sh *share) remove(s *session) {
-	list := sh.users[s.who.User]
-	if i := slices.Index(list, s); i >= 0 {
-		list = slices.Delete(list, i, i+1)
-	}
-	if len(list) == 0 {
-		delete(sh.users, s.who.User)
-		return
-	}
-	sh.users[s.who.User] = list
-}
-
-// direct sends the frames to the user's sockets on this loop.
-func (sh *share) direct(user string, frames *[loop.Encodings][]byte) {
-	for _, s := range sh.users[user] {
-		s.socket.Send(frames[s.proto.Encoding()])
-	}
 }

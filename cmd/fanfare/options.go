@@ -79,7 +79,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.StringVar(&o.Slow, "slow", "close", "`what` happens to a member that is --slow-limit behind: close with 1013, or skip to the newest message")
 	fs.Var(&o.SlowLimit, "slow-limit", "`bytes` that a member may be behind")
 	fs.Var(&o.Serve, "serve", "`protocols` and pages that are on")
-	fs.StringVar(&o.Transport, "transport", "auto", "`how` sockets are served: auto, epoll (Linux, without TLS) or goroutine")
+	fs.StringVar(&o.Transport, "transport", "auto", "`how` sockets are served: io_uring or epoll (Linux, without TLS), goroutine (everywhere), or auto, the best that there is")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "`least` that is logged: debug, info, warn or error")
 	fs.StringVar(&o.LogFormat, "log-format", "text", "`form` of the log: text or json")
 	return fs
@@ -98,7 +98,7 @@ func (o *options) check() error {
 	}
 	oneOf("reject", o.Reject, "close", "http")
 	oneOf("slow", o.Slow, "close", "skip")
-	oneOf("transport", o.Transport, "auto", "epoll", "goroutine")
+	oneOf("transport", o.Transport, "auto", "io_uring", "epoll", "goroutine")
 	oneOf("log-level", o.LogLevel, "debug", "info", "warn", "error")
 	oneOf("log-format", o.LogFormat, "text", "json")
 	for _, a := range o.Auth {
@@ -123,8 +123,8 @@ func (o *options) check() error {
 	if (o.TLSCert == "") != (o.TLSKey == "") {
 		errs = append(errs, errors.New("--tls-cert and --tls-key go together"))
 	}
-	if o.TLSCert != "" && o.Transport == "epoll" {
-		errs = append(errs, errors.New("--transport epoll cannot do TLS: leave it at auto"))
+	if o.TLSCert != "" && (o.Transport == "epoll" || o.Transport == "io_uring") {
+		errs = append(errs, fmt.Errorf("--transport %s cannot do TLS: leave it at auto", o.Transport))
 	}
 	for _, n := range []struct {
 		name  string

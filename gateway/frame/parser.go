@@ -81,6 +81,14 @@ func (p *Parser) Next(data []byte, maxMessage int) (ev Event, n int, ok bool, er
 	}
 }
 
+// Rest frees the last event's payload and reports whether nothing is underway: the parser is as good as
+// a zero one then, for any client.
+func (p *Parser) Rest() bool {
+	p.spent.free()
+	p.spent = nil
+	return p.headLen == 0 && p.remain == 0 && p.messageOp == ws.OpContinuation && p.failed == nil
+}
+
 // Release gives the parser's buffers back and makes it a zero Parser again. What was underway is lost.
 func (p *Parser) Release() {
 	p.buf.free()

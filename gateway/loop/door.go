@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Door lets connections in. Its methods are called from many goroutines and must not wait.
@@ -26,11 +27,12 @@ type Peer interface {
 }
 
 // Verdict is what Admit decides. Either HTTP, or a Response that is sent; then the connection
-// goes on with Handler, or is closed if that is nil.
+// goes on with Handler until Expires (zero: for ever), or is closed if that is nil.
 type Verdict struct {
 	HTTP     bool
 	Response []byte
 	Handler  Handler
+	Expires  time.Time
 }
 
 // Refusal is why a connection does not get as far as Admit.
@@ -176,10 +178,10 @@ func (l *Loop) readable(s *Socket) {
 
 // handshake takes the next bytes of a header block.
 func (l *Loop) handshake(s *Socket, data []byte) {
-	seen := len(s.head)
-	if s.head != nil {
-		s.head = append(s.head, data...)
-		data = s.head
+	seen := len(s.out)
+	if seen > 0 {
+		s.out = append(s.out, data...)
+		data = s.out
 	}
 	end, bad, why := headerBlock(data, seen, l.cfg.MaxHeader)
 	switch {
@@ -187,11 +189,12 @@ func (l *Loop) handshake(s *Socket, data []byte) {
 		l.refuse(s, l.group.door.Refuse(why))
 		return
 	case end == 0:
-		if s.head == nil {
-			s.head = bytes.Clone(data)
+		if seen == 0 {
+			s.out = bytes.Clone(data)
 		}
 		return
 	}
+	s.out = nil
 	v := l.group.door.Admit(data[:end], fdPeer(s.fd), l.group.full())
 	switch {
 	case v.HTTP:
@@ -201,7 +204,7 @@ func (l *Loop) handshake(s *Socket, data []byte) {
 	default:
 		rest := data[end:] // bytes that came with the handshake are the first frames
 		s.queue(v.Response)
-		l.opened(s, v.Handler)
+		l.opened(s, v)
 		if len(rest) > 0 && s.state == open {
 			s.received(rest)
 		}
@@ -210,7 +213,7 @@ func (l *Loop) handshake(s *Socket, data []byte) {
 
 // refuse answers with HTTP and closes.
 func (l *Loop) refuse(s *Socket, response []byte) {
-	s.head, s.state = nil, closing
+	s.out, s.state = nil, closing
 	s.queue(response)
 	l.closeBy(s)
 }

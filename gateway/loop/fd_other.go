@@ -13,6 +13,7 @@ import (
 var errNoDescriptors = errors.New("the epoll transport is for Linux: use --transport=goroutine")
 
 func newEpollPoller() (poller, error) { return nil, errNoDescriptors }
+func newRing() (sender, error)        { return nil, errNoDescriptors }
 
 func writeFD(int32, []byte) (int, bool)      { return 0, false }
 func readFD(int32, []byte) (int, bool)       { return 0, false }

@@ -17,10 +17,14 @@ import (
 type Transport string
 
 const (
-	// Auto is Epoll on Linux and Goroutine elsewhere.
+	// Auto is the best that there is: IOUring where the kernel lets it, else Epoll on Linux, and
+	// Goroutine elsewhere.
 	Auto Transport = "auto"
 	// Epoll: descriptors in the loop's own epoll set. Linux only.
 	Epoll Transport = "epoll"
+	// IOUring is Epoll, with an io_uring to send to many sockets in one system call. Linux 6.0 and
+	// newer, where no seccomp profile (a container's, say) forbids it.
+	IOUring Transport = "io_uring"
 	// Goroutine: two goroutines a socket, on a net.Conn. Everywhere, and for TLS.
 	Goroutine Transport = "goroutine"
 )
@@ -103,7 +107,8 @@ type Group struct {
 	cfg   Config
 	door  Door
 	loops []*Loop
-	epoll bool
+	epoll bool // descriptors rather than streams
+	uring bool // and an io_uring to send
 	began time.Time
 
 	open   atomic.Int64 // sockets that are open
@@ -126,31 +131,51 @@ func New(cfg Config, door Door) (*Group, error) {
 	g := &Group{cfg: cfg, door: door, began: time.Now()}
 	g.ctx, g.cancel = context.WithCancel(context.Background())
 	switch cfg.Transport {
-	case Auto:
-		g.epoll = runtime.GOOS == "linux"
-	case Epoll:
-		g.epoll = true
+	case Auto, Epoll, IOUring:
+		g.epoll = cfg.Transport != Auto || runtime.GOOS == "linux"
 	case Goroutine:
 	default:
-		return nil, fmt.Errorf("transport %q: want auto, epoll or goroutine", cfg.Transport)
+		return nil, fmt.Errorf("transport %q: want auto, io_uring, epoll or goroutine", cfg.Transport)
 	}
 	if cfg.Loops < 1 || cfg.Loops > 255 {
 		return nil, fmt.Errorf("%d loops: want 1 to 255", cfg.Loops)
 	}
 	for i := range cfg.Loops {
-		var p poller = newChanPoller()
-		if g.epoll {
-			var err error
-			if p, err = newEpollPoller(); err != nil {
-				for _, l := range g.loops {
-					l.poller.close()
-				}
-				return nil, err
+		p, s, err := g.parts()
+		if err != nil {
+			for _, l := range g.loops {
+				l.sender.close()
+				l.poller.close()
 			}
+			return nil, err
 		}
-		g.loops = append(g.loops, newLoop(g, i, p))
+		g.loops = append(g.loops, newLoop(g, i, p, s))
 	}
 	return g, nil
+}
+
+// parts makes what a loop waits with and sends with, the best that the transport allows.
+func (g *Group) parts() (poller, sender, error) {
+	if !g.epoll {
+		return newChanPoller(), oneByOne{}, nil
+	}
+	p, err := newEpollPoller()
+	if err != nil || g.cfg.Transport == Epoll {
+		return p, oneByOne{}, err
+	}
+	s, err := newRing()
+	if err == nil {
+		g.uring = true
+		return p, s, nil
+	}
+	if g.cfg.Transport == IOUring {
+		p.close()
+		return nil, nil, fmt.Errorf("transport io_uring cannot be had here (use auto or epoll): %w", err)
+	}
+	if len(g.loops) == 0 {
+		g.cfg.Logger.Debug("no io_uring here: sending with a system call a socket", "cause", err)
+	}
+	return p, oneByOne{}, nil
 }
 
 // Loops are the group's loops; the slice is not to be changed.
@@ -158,6 +183,9 @@ func (g *Group) Loops() []*Loop { return g.loops }
 
 // Transport that the group uses for plain TCP.
 func (g *Group) Transport() Transport {
+	if g.uring {
+		return IOUring
+	}
 	if g.epoll {
 		return Epoll
 	}

@@ -10,17 +10,19 @@
 //
 // A loop reads what its sockets sent, takes what its inbox holds, and then flushes: first what
 // single sockets have queued, then every room log that grew, with one send a member for all that
-// came in the tick. It flushes when the inbox is empty, or 1 ms after the tick began.
+// came in the tick; those sends leave in batches. It flushes when the inbox is empty, or 1 ms after the tick began.
 //
 // # Transports
 //
-// On Linux sockets are file descriptors in an epoll set that is the loop's own (level-triggered).
-// Elsewhere, and for TLS, two goroutines serve a net.Conn and feed the same loop (stream.go).
+// On Linux sockets are file descriptors in an epoll set that is the loop's own (level-triggered), and
+// sends leave in batches through an io_uring where there is one (batch.go, ring_linux.go). Elsewhere, and for TLS, two goroutines serve a net.Conn and feed the same loop (stream.go).
 package loop
 
 import (
 	"log/slog"
 	"time"
+
+	"github.com/fanfare-ws/fanfare/gateway/frame"
 )
 
 const (
@@ -35,25 +37,29 @@ type Loop struct {
 	group  *Group
 	index  int
 	poller poller
+	sender sender
 	inbox  inbox
 	stats  *Stats
 	log    *slog.Logger
 
 	// Owned by the loop's goroutine.
-	sockets  []*Socket // by slot; nil: free
-	gens     []uint32  // by slot
-	free     []uint32  // slots
-	rooms    map[string]*room
-	outs     []*Socket  // with something in out
-	dirty    []*roomLog // that grew in this tick
-	slow     []*Socket  // found too far behind in this flush
-	gone     []*Socket  // found broken in this flush
-	spare    spares
-	spareOut [][]byte
-	buf      []byte    // what a socket is read into
-	small    [256]byte // scratch for a control frame
-	events   []event
-	taken    []item
+	sockets      []*Socket // by slot; nil: free
+	gens         []uint32  // by slot
+	free         []uint32  // slots
+	rooms        map[string]*room
+	outs         []*Socket    // with something in out
+	batch        []outgoing   // to be sent, at most maxBatch
+	dirty        []*roomLog   // that grew in this tick
+	slow         []*Socket    // found too far behind in this flush
+	gone         []*Socket    // found broken in this flush
+	spare        spares[byte] // of logs and of sockets' queues
+	spareEntries spares[entry]
+	buf          []byte          // what a socket is read into
+	parser       *frame.Parser   // for sockets without one of their own
+	parsers      []*frame.Parser // spare, see parsers.go
+	small        [256]byte       // scratch for a control frame
+	events       []event
+	taken        []item
 
 	clock     uint32 // seconds since the group was made, at least 1
 	due       map[uint32][]Ref
@@ -67,12 +73,13 @@ type Loop struct {
 	deaf      []int32   // listeners that are not watched until the next second
 }
 
-func newLoop(g *Group, index int, p poller) *Loop {
+func newLoop(g *Group, index int, p poller, s sender) *Loop {
 	l := &Loop{
-		cfg: &g.cfg, group: g, index: index, poller: p, stats: new(Stats), log: g.cfg.Logger,
+		cfg: &g.cfg, group: g, index: index, poller: p, sender: s, batch: make([]outgoing, 0, maxBatch), stats: new(Stats), log: g.cfg.Logger,
 		rooms: make(map[string]*room), due: make(map[uint32][]Ref), clock: 1,
-		buf: make([]byte, readBuffer), events: make([]event, 256),
+		buf: make([]byte, readBuffer), parser: new(frame.Parser), events: make([]event, 256),
 	}
+	l.spare.first, l.spareEntries.first = 512, 4
 	l.inbox.init(p.wake)
 	return l
 }
@@ -99,6 +106,7 @@ func (l *Loop) Do(r Ref, fn func(*Socket)) { l.inbox.put(item{ref: r, socketFn: 
 // run is the loop. It returns when stop was called.
 func (l *Loop) run() {
 	defer l.poller.close()
+	defer l.sender.close()
 	for !l.stopped {
 		n := l.poller.poll(l.events)
 		var began time.Time
@@ -168,18 +176,24 @@ func (l *Loop) work() {
 	}
 }
 
-// flush sends everything that is pending.
+// flush sends everything that is pending: in batches, what single sockets have queued first.
 func (l *Loop) flush() {
-	for i := 0; i < len(l.outs); i++ {
-		s := l.outs[i]
+	for i, s := range l.outs {
 		l.outs[i] = nil
 		s.outListed = false
-		l.flushOut(s)
+		if s.state != dead && !s.blocked && len(s.out) > 0 {
+			l.tuck(s)
+			l.enqueue(outgoing{socket: s, data: s.out})
+		}
 	}
 	l.outs = l.outs[:0]
+	for _, g := range l.dirty {
+		l.flushLog(g)
+	}
+	l.submit()
 	for i, g := range l.dirty {
 		l.dirty[i] = nil
-		l.flushLog(g)
+		l.flushed(g)
 	}
 	l.dirty = l.dirty[:0]
 	for len(l.gone)+len(l.slow) > 0 {
@@ -194,6 +208,28 @@ func (l *Loop) flush() {
 	}
 }
 
+// tuck puts what a socket's rooms have for it behind its queue, where that is little: both leave in
+// one send. Who publishes gets an ack and the message itself in one tick.
+func (l *Loop) tuck(s *Socket) {
+	if s.state != open || s.mid != nil || len(s.members) > maxTuckRooms {
+		return
+	}
+	for _, at := range s.members {
+		g := at.log
+		m := &g.members[at.index]
+		if n := g.head - m.cursor; n > 0 && n <= maxTuck && !m.skips {
+			s.out = append(s.out, g.buf[m.cursor-g.base():]...)
+			l.stats.Delivered.Add(uint64(len(g.entries) - g.after(m.cursor)))
+			m.cursor = g.head
+		}
+	}
+}
+
+const (
+	maxTuck      = 2048 // bytes of a room: a copy is cheaper than a send
+	maxTuckRooms = 8    // that are worth a look
+)
+
 func (l *Loop) tooSlow(s *Socket) {
 	if s.state != open {
 		return
@@ -205,43 +241,34 @@ func (l *Loop) tooSlow(s *Socket) {
 	}
 }
 
-// flushOut sends what is queued for one socket and reports whether all of it left.
+// flushOut sends what is queued for one socket, not waiting for the flush, and reports whether all of
+// it left.
 func (l *Loop) flushOut(s *Socket) bool {
 	if s.state == dead || s.blocked || len(s.out) == 0 {
 		return len(s.out) == 0
 	}
-	if !l.sendOut(s) {
+	n, ok := s.write(s.out)
+	if !ok {
 		s.drop(Lost)
 		return false
 	}
-	if s.blocked {
+	return l.sentOut(s, n)
+}
+
+// sentOut takes in that n bytes of a socket's queue were sent, and reports whether that is all of it.
+func (l *Loop) sentOut(s *Socket, n int) bool {
+	l.stats.BytesOut.Add(uint64(n))
+	if n < len(s.out) {
+		s.out = s.out[n:]
+		s.block()
 		return false
 	}
+	l.spare.put(s.out)
+	s.out, s.granted = nil, 0
 	if s.state == closing && !s.shut {
 		s.shut = true
 		l.shutdownWrite(s)
 	}
-	return true
-}
-
-// sendOut sends what is queued for one socket, as far as that goes. It reports false when the
-// connection is found broken; the socket is dropped at the end of the tick at the latest.
-func (l *Loop) sendOut(s *Socket) bool {
-	n, ok := s.write(s.out)
-	l.stats.BytesOut.Add(uint64(n))
-	if !ok {
-		l.gone = append(l.gone, s)
-		return false
-	}
-	if n < len(s.out) {
-		s.out = s.out[n:]
-		s.block()
-		return true
-	}
-	if cap(s.out) <= 4096 && len(l.spareOut) < maxSpares {
-		l.spareOut = append(l.spareOut, s.out[:0])
-	}
-	s.out, s.granted = nil, 0
 	return true
 }
 
@@ -368,12 +395,13 @@ func (l *Loop) byID(id uint64) *Socket {
 }
 
 // opened makes a socket that passed the door an open one.
-func (l *Loop) opened(s *Socket, h Handler) {
-	s.state, s.handler, s.head = open, h, nil
+func (l *Loop) opened(s *Socket, v Verdict) {
+	s.state, s.handler = open, v.Handler
+	s.Expire(v.Expires)
 	l.stats.Open.Add(1)
 	l.stats.Opened.Add(1)
 	l.group.open.Add(1)
-	h.Open(s)
+	v.Handler.Open(s)
 	if l.ending {
 		s.End(l.endAs)
 	}

@@ -71,9 +71,9 @@ func (r *rig) close() {
 	r.g.streams.Wait()
 }
 
-// transports runs a test on both.
+// transports runs a test on each: Auto is io_uring where the kernel has it.
 func transports(t *testing.T, test func(t *testing.T, tr Transport)) {
-	for _, tr := range []Transport{Auto, Goroutine} {
+	for _, tr := range allTransports {
 		t.Run(string(tr), func(t *testing.T) {
 			t.Parallel()
 			test(t, tr)

@@ -75,7 +75,7 @@ func (l *Loop) append(b *Broadcast) {
 			continue
 		}
 		if g.buf == nil {
-			g.buf, g.entries = l.spare.get()
+			g.buf, g.entries = l.spare.get(), l.spareEntries.get()
 		}
 		g.buf = append(g.buf, b.Frames[enc]...)
 		g.head += uint64(len(b.Frames[enc]))
@@ -96,65 +96,77 @@ func (l *Loop) append(b *Broadcast) {
 	}
 }
 
-// flush sends every member what it has not got yet.
+// flushLog has every member sent what it has not got yet.
 func (l *Loop) flushLog(g *roomLog) {
-	g.dirty = false
 	if len(g.buf) == 0 {
 		return
 	}
 	var (
-		head, base = g.head, g.base()
-		behind     = 0
-		lowest     = head
-		last       = head // the cursor for which count holds
-		count      uint64 // messages from last to head
-		delivered  uint64
-		bytes      uint64
+		base  = g.base()
+		last  = g.head // the cursor for which count holds
+		count uint32   // messages from last to head
 	)
+	g.behind = 0
 	for i := range g.members {
 		m := &g.members[i]
-		if m.cursor == head {
+		if m.cursor == g.head {
 			continue
 		}
 		s := m.socket
-		if s.blocked {
-			if head-m.cursor > uint64(l.cfg.SlowLimit) {
+		if s.batched {
+			l.submit() // what comes now must not overtake it
+		}
+		switch {
+		case s.blocked:
+			g.behind++
+			if g.head-m.cursor > uint64(l.cfg.SlowLimit) {
 				l.slow = append(l.slow, s)
 			}
-		} else if m.skips {
-			l.sendMember(g, m)
-		} else {
-			part := g.buf[m.cursor-base:]
-			n, ok := s.write(part)
-			bytes += uint64(n)
-			if n == len(part) {
-				if m.cursor != last {
-					last, count = m.cursor, uint64(len(g.entries)-g.after(m.cursor))
-				}
-				delivered += count
-				m.cursor = head
-				continue
+		case m.skips:
+			if !l.sendMember(g, m) {
+				g.behind++
 			}
-			if ok {
-				delivered += g.advance(m, n)
-			} else { // behind until it is dropped, at the end of the flush
-				l.gone = append(l.gone, s)
+		default:
+			if m.cursor != last {
+				last, count = m.cursor, uint32(len(g.entries)-g.after(m.cursor))
 			}
-		}
-		if m.cursor != head {
-			behind++
-			lowest = min(lowest, m.cursor)
+			l.enqueue(outgoing{socket: s, data: g.buf[m.cursor-base:], log: g, member: int32(i), count: count})
 		}
 	}
-	l.stats.Delivered.Add(delivered)
-	l.stats.BytesOut.Add(bytes)
+}
+
+// sentLog takes in what became of sending a member all that the log has for it.
+func (l *Loop) sentLog(o *outgoing) {
+	g := o.log
+	m := &g.members[o.member]
+	l.stats.BytesOut.Add(uint64(o.n))
+	if o.n == len(o.data) {
+		m.cursor = g.head
+		l.stats.Delivered.Add(uint64(o.count))
+		return
+	}
+	g.behind++
+	if !o.broken { // else it is behind until it is dropped, at the end of the flush
+		l.stats.Delivered.Add(g.advance(m, o.n))
+	}
+}
+
+// flushed lets go of what every member has got.
+func (l *Loop) flushed(g *roomLog) {
+	g.dirty = false
+	if len(g.buf) == 0 {
+		return
+	}
 	l.observe(g)
-	g.behind = behind
-	if behind == 0 {
+	if g.behind == 0 {
 		l.giveBack(g)
-	} else {
-		g.trim(lowest)
+		return
 	}
+	lowest := g.head
+	for i := range g.members {
+		lowest = min(lowest, g.members[i].cursor)
+	}
+	g.trim(lowest)
 }
 
 // observe records how long the messages of this flush took from their publishing, on this
@@ -245,7 +257,8 @@ func (l *Loop) giveBack(g *roomLog) {
 	if g.buf == nil {
 		return
 	}
-	l.spare.put(g.buf, g.entries)
+	l.spare.put(g.buf)
+	l.spareEntries.put(g.entries)
 	g.buf, g.entries = nil, nil
 }
 
@@ -403,32 +416,5 @@ func (l *Loop) skipAhead(s *Socket) {
 		}
 		l.stats.Skipped.Add(1)
 		s.handler.Skipped(s, g.room.name, g.room.pos)
-	}
-}
-
-// spares keeps a few log buffers for the next tick.
-type spares struct {
-	bufs    [][]byte
-	entries [][]entry
-}
-
-const (
-	maxSpares    = 64
-	maxSpareSize = 64 << 10
-)
-
-func (p *spares) get() ([]byte, []entry) {
-	n := len(p.bufs)
-	if n == 0 {
-		return make([]byte, 0, 512), make([]entry, 0, 4)
-	}
-	b, e := p.bufs[n-1], p.entries[n-1]
-	p.bufs, p.entries = p.bufs[:n-1], p.entries[:n-1]
-	return b, e
-}
-
-func (p *spares) put(b []byte, e []entry) {
-	if len(p.bufs) < maxSpares && cap(b) <= maxSpareSize && cap(e) <= maxSpareSize/16 {
-		p.bufs, p.entries = append(p.bufs, b[:0]), append(p.entries, e[:0])
 	}
 }

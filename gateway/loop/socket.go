@@ -46,15 +46,14 @@ type Socket struct {
 	stream  *stream // the goroutine transport's connection; nil on epoll
 
 	// Write state.
-	granted int          // bytes of out that do not count for the slow limit
-	out     []byte       // acks, errors, direct frames: what is not a room's; sent before any room's
+	out     []byte       // acks, errors, direct frames: what is not a room's; sent before any room's. While handshaking: the header block so far
 	mid     *roomLog     // the log a frame of which is half sent, nil at a frame boundary
 	members []membership // the logs it is a member of
 
 	// Read state.
-	parser frame.Parser
-	head   []byte // a header block not yet whole; nil otherwise
+	parser *frame.Parser // of a frame or message that is not yet whole; nil between messages
 
+	granted    int32 // bytes of out that do not count for the slow limit, at most maxGranted
 	fd         int32
 	slot, gen  uint32
 	lastRead   uint32 // loop clock, seconds
@@ -62,6 +61,7 @@ type Socket struct {
 	state      state
 	blocked    bool // the last send was short: waiting to be writable
 	outListed  bool // in loop.outs
+	batched    bool // in loop.batch
 	pinged     bool // a ping is out and nothing was read since
 	peerClosed bool // a close frame or the end of the stream was read
 	shut       bool // our side of the stream is shut
@@ -102,7 +102,8 @@ func (s *Socket) Send(frames []byte) {
 	}
 }
 
-// Replay queues frames that the socket missed, however many: they do not count for the slow limit.
+// Replay queues frames that the socket missed: up to maxGranted bytes that it has not taken yet do
+// not count for the slow limit.
 // They are sent right away as far as that goes, so that sockets that come back all at once do not
 // all have theirs in memory. The bytes are copied only if they have to wait.
 func (s *Socket) Replay(frames [][]byte) {
@@ -111,21 +112,25 @@ func (s *Socket) Replay(frames [][]byte) {
 			return
 		}
 		s.queue(f)
-		s.granted += len(f)
+		s.granted = int32(min(int(s.granted)+len(f), maxGranted))
 		if len(s.out) >= replayChunk && !s.blocked {
-			s.loop.sendOut(s)
+			s.loop.flushOut(s)
 		}
 	}
 }
 
-// replayChunk is how much of a replay is sent at a time, in bytes.
-const replayChunk = 32 << 10
+const (
+	// replayChunk is how much of a replay is sent at a time, in bytes.
+	replayChunk = 32 << 10
+	// maxGranted bounds what a client that asks for histories and reads nothing can make wait.
+	maxGranted = 64 << 20
+)
 
-func (s *Socket) overfull() bool { return len(s.out) > s.loop.cfg.SlowLimit+s.granted }
+func (s *Socket) overfull() bool { return len(s.out) > s.loop.cfg.SlowLimit+int(s.granted) }
 
 func (s *Socket) queue(b []byte) {
-	if n := len(s.loop.spareOut); s.out == nil && n > 0 {
-		s.out, s.loop.spareOut = s.loop.spareOut[n-1], s.loop.spareOut[:n-1]
+	if s.out == nil {
+		s.out = s.loop.spare.get()
 	}
 	s.out = append(s.out, b...)
 	s.listOut()
@@ -174,7 +179,7 @@ func (s *Socket) finish(o Outcome, last []byte) {
 		return // the peer was found gone
 	}
 	s.state = closing
-	s.parser.Release()
+	l.dropParser(s)
 	l.ended(s, o)
 	s.queue(last)
 	l.closeBy(s)
@@ -187,7 +192,7 @@ func (s *Socket) drop(o Outcome) {
 	}
 	l, was := s.loop, s.state
 	s.state = dead
-	s.parser.Release()
+	l.dropParser(s)
 	if was == open {
 		l.ended(s, o)
 	}
@@ -199,17 +204,19 @@ func (s *Socket) received(data []byte) {
 	l := s.loop
 	s.lastRead, s.pinged = l.clock, false
 	l.stats.BytesIn.Add(uint64(len(data)))
+	p := l.parserOf(s)
 	for s.state == open {
-		ev, n, ok, err := s.parser.Next(data, l.cfg.MaxMessage)
+		ev, n, ok, err := p.Next(data, l.cfg.MaxMessage)
 		data = data[n:]
 		if err != nil {
 			s.broke(err)
 		}
 		if !ok {
-			return
+			break
 		}
 		s.event(ev)
 	}
+	l.keepParser(s, p)
 }
 
 func (s *Socket) event(ev frame.Event) {

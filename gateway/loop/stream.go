@@ -155,7 +155,7 @@ func (g *Group) admitStream(l *Loop, c net.Conn) {
 			l.add(s)
 			st.ref = s.Ref()
 			s.queue(v.Response)
-			l.opened(s, v.Handler)
+			l.opened(s, v)
 			st.consumed()
 		})
 		if !attached {

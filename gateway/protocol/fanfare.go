@@ -23,20 +23,6 @@ const Subprotocol = "fanfare.v1"
 // MaxKey is the length of an idempotency key in bytes.
 const MaxKey = 255
 
-// command is what a client sends.
-type command struct {
-	Type  string          `json:"type"`
-	Room  string          `json:"room"`
-	User  string          `json:"user"`
-	Token string          `json:"token"`
-	ID    json.RawMessage `json:"id"`
-	Data  json.RawMessage `json:"data"`
-	Echo  *bool           `json:"echo"`
-	Key   string          `json:"key"`
-	Since *since          `json:"since"`
-	Last  int             `json:"last"`
-}
-
 // code is the word for what went wrong in an error frame.
 type code string
 
@@ -76,7 +62,7 @@ func (f Fanfare) Message(s Session, op ws.OpCode, payload []byte) {
 	var c command
 	var err error
 	if op == ws.OpText {
-		err = json.Unmarshal(payload, &c)
+		err = c.read(payload)
 	}
 	badID := false
 	if bytes.Equal(c.ID, []byte("null")) {

@@ -70,7 +70,8 @@ func encodeJSON(dst []byte, m *pubsub.Message) []byte {
 	case m.Kind == pubsub.Binary, !text:
 		o = append(o.key("data_base64"), '"')
 		o = append(base64.StdEncoding.AppendEncode(o, m.Payload), '"')
-	case m.Kind != pubsub.Text && json.Valid(m.Payload):
+	case m.Kind == pubsub.JSON, // which publishers and brokers have checked
+		m.Kind == pubsub.Foreign && json.Valid(m.Payload):
 		o = append(o.key("data"), m.Payload...)
 	default:
 		o = appendString(o.key("data"), m.Payload)

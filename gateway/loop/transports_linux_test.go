@@ -1,0 +1,3 @@
+package loop
+
+var allTransports = []Transport{Auto, Epoll, Goroutine}

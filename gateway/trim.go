@@ -1,0 +1,66 @@
+package gateway
+
+import (
+	"os"
+	"runtime/debug"
+	rt "runtime/metrics"
+)
+
+// trimmer keeps the garbage collector's share of an instance small, in CPU and in memory.
+//
+// It gives memory back to the system after a burst: what sockets and messages leave behind would else
+// be held until the next collection, and a quiet instance has none for a long time. And while the
+// live heap is small it lets more garbage come together than as much again: an instance with a
+// thousand busy sockets would else collect some dozen times a second.
+type trimmer struct {
+	samples   []rt.Sample
+	allocated uint64 // bytes in all, at the last look
+	trimmed   uint64 // bytes in all, when memory last went back
+	sockets   int    // then
+	tuned     bool   // the collector's pace is ours to set: GOGC and GOMEMLIMIT are not given
+	percent   int    // that was set
+}
+
+const (
+	// quiet is what an instance without much to do allocates between two looks, in bytes.
+	quiet = 256 << 10
+	// waste is what is worth a garbage collection, in bytes; a tenth of the heap besides.
+	waste = 1 << 20
+	// young is how much garbage may come together whatever the live heap, in bytes.
+	young = 64 << 20
+)
+
+func newTrimmer() *trimmer {
+	return &trimmer{
+		samples: []rt.Sample{
+			{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},
+			{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+		},
+		tuned: os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "",
+	}
+}
+
+// look is called now and then.
+func (t *trimmer) look(sockets int) {
+	rt.Read(t.samples)
+	n := func(i int) uint64 { return t.samples[i].Value.Uint64() }
+	allocated, live, objects, free := n(0), n(1), n(2), n(3)
+	busy := allocated-t.allocated > quiet
+	t.allocated = allocated
+	if percent := pace(live); t.tuned && percent != t.percent {
+		debug.SetGCPercent(percent)
+		t.percent = percent
+	}
+	// What is garbage is not known before it is collected; that there may be much is.
+	much := waste + objects/10
+	gone := max(t.sockets-sockets, sockets-t.sockets)
+	if !busy && (allocated-t.trimmed > much || free > much || gone > 1000+t.sockets/10) {
+		debug.FreeOSMemory()
+		t.trimmed, t.sockets = allocated, sockets
+	}
+}
+
+// pace is GOGC for a live heap of so many bytes: at least 100, in steps of 100.
+func pace(live uint64) int {
+	return max(100, min(1600, int(young*100/max(live, 1))/100*100))
+}
