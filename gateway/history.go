@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"time"
 
 	"github.com/fanfare-ws/fanfare/gateway/loop"
 	"github.com/fanfare-ws/fanfare/gateway/protocol"
@@ -43,6 +44,9 @@ const (
 	windowBudget = 64 << 20
 	// maxWindowLen bounds the messages in it.
 	maxWindowLen = 512
+	// wideFor is how long a window is kept beyond its own bounds after a read for sockets that come
+	// back: where there is one there may be thousands.
+	wideFor = 5 * time.Second
 	// maxEarly bounds the messages of a room that are held back; beyond it they are forgotten,
 	// and read from the history instead.
 	maxEarly = 4096
@@ -104,15 +108,47 @@ func (h *hub) forward(in *interest, m *pubsub.Message) {
 }
 
 // trim keeps a window within the bounds, unless a read is under way: what it brings is to join the
-// window, and to be there until those who wait for it are served.
+// window, and to be there until those who wait for it are served, and those who come right after.
 func (h *hub) trim(in *interest) {
 	switch {
 	case in.reading || in.merging:
 	case h.kept.Load() > windowBudget:
 		h.shrink(in, maxWindow, 1) // the newest: to see that it is still the same
-	default:
+	case in.wide.IsZero():
 		h.shrink(in, maxWindow, maxWindowLen)
 	}
+}
+
+// widen keeps a window as it is for wideFor, or as long as there is memory for it.
+func (h *hub) widen(in *interest) {
+	if in.wide.IsZero() {
+		h.laterMu.Lock()
+		h.wide = append(h.wide, in)
+		h.laterMu.Unlock()
+	}
+	in.wide = time.Now()
+}
+
+// narrow trims the windows that were kept wide for long enough.
+func (h *hub) narrow(now time.Time) {
+	h.laterMu.Lock()
+	wide := h.wide
+	h.wide = nil
+	h.laterMu.Unlock()
+	still := wide[:0]
+	for _, in := range wide {
+		in.mu.Lock()
+		if !in.gone && now.Sub(in.wide) < wideFor {
+			still = append(still, in)
+		} else {
+			in.wide = time.Time{}
+			h.trim(in)
+		}
+		in.mu.Unlock()
+	}
+	h.laterMu.Lock()
+	h.wide = append(h.wide, still...)
+	h.laterMu.Unlock()
 }
 
 // post hands wire bytes to the loops that have members.
@@ -182,7 +218,9 @@ func (h *hub) settle(in *interest) {
 	for _, w := range in.resumes {
 		if a, ok := h.answer(in, &w); !ok {
 			waiting = append(waiting, w)
-			want(a)
+			// Twice as far back as it was away: others come back who were away for longer.
+			missed := in.pos.Offset - min(a, in.pos.Offset)
+			want(a - min(a, missed))
 		}
 	}
 	clear(in.resumes[len(waiting):])
@@ -191,7 +229,7 @@ func (h *hub) settle(in *interest) {
 		return
 	}
 	in.reading, in.earlyRead = true, len(in.early)
-	hole, verify := in.hole, in.verify
+	hole, verify, resume := in.hole, in.verify, len(waiting) > 0
 	h.broker.Read(in.target.Name, pubsub.Query{Since: true, After: after}, func(got pubsub.History, err error) {
 		in.mu.Lock()
 		defer in.mu.Unlock()
@@ -205,6 +243,9 @@ func (h *hub) settle(in *interest) {
 		case in.hole && !hole, in.verify && !verify: // that came up since: it may be too old to tell
 			h.settle(in)
 			return
+		}
+		if resume {
+			h.widen(in)
 		}
 		in.merging = true
 		if h.merge(in, after, got) {
@@ -226,17 +267,17 @@ func (h *hub) unread(in *interest) {
 
 // retry has settle called again in a moment.
 func (h *hub) retry(in *interest) {
-	h.failedMu.Lock()
+	h.laterMu.Lock()
 	h.failed = append(h.failed, in)
-	h.failedMu.Unlock()
+	h.laterMu.Unlock()
 }
 
 // retryAll goes on where the broker could not be asked.
 func (h *hub) retryAll() {
-	h.failedMu.Lock()
+	h.laterMu.Lock()
 	failed := h.failed
 	h.failed = nil
-	h.failedMu.Unlock()
+	h.laterMu.Unlock()
 	for _, in := range failed {
 		in.mu.Lock()
 		if !in.gone {
@@ -282,7 +323,11 @@ func (h *hub) answer(in *interest, w *waiter) (after uint64, ok bool) {
 	j := protocol.Joined{Position: in.pos, Recovered: resume}
 	for i := range in.window {
 		if k := &in.window[i]; k.m.Position.Offset > from {
+			made := k.frames[w.enc] != nil
 			j.Missed = append(j.Missed, k.frame(w.enc))
+			if !made {
+				h.grew(in, len(k.frames[w.enc]))
+			}
 		}
 	}
 	h.gw.metrics.recovered.Add(float64(len(j.Missed)))

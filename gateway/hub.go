@@ -26,8 +26,9 @@ type hub struct {
 
 	kept atomic.Int64 // bytes in all windows
 
-	failedMu sync.Mutex
-	failed   []*interest // to be settled again; guarded by failedMu
+	laterMu sync.Mutex
+	failed  []*interest // to be settled again; guarded by laterMu
+	wide    []*interest // whose windows are to be trimmed later; guarded by laterMu
 }
 
 // linger is how long a room without members stays subscribed.
@@ -50,6 +51,7 @@ type interest struct {
 	pos         pubsub.Position  // of the newest message forwarded
 	window      []kept           // the newest messages up to pos, without holes
 	windowBytes int              // of window
+	wide        time.Time        // not zero: the window is not trimmed, since then
 	resumes     []waiter         // sockets that wait for what they missed
 	hole        bool             // what comes is held back until the history was read
 	verify      bool             // what was forwarded is to be compared with the history
@@ -143,9 +145,11 @@ func (h *hub) leave(t pubsub.Target, l *loop.Loop, enc loop.Encoding) {
 	}
 }
 
-// sweep unsubscribes what has had no members for a moment, and tries again what failed.
+// sweep unsubscribes what has had no members for a moment, tries again what failed, and gives back
+// the memory of windows that were kept for sockets that come back.
 func (h *hub) sweep(now time.Time) {
 	h.retryAll()
+	h.narrow(now)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	kept := h.idle[:0]

@@ -9,10 +9,12 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/fanfare-ws/fanfare/gateway/loop"
+	"github.com/fanfare-ws/fanfare/gateway/protocol"
 	"github.com/fanfare-ws/fanfare/pubsub"
 	"github.com/fanfare-ws/fanfare/pubsub/memory"
 )
@@ -86,6 +88,41 @@ func TestForwardingAllocatesTheFrameAndTheBroadcast(t *testing.T) {
 		gw.hub.forward(in, m)
 	}); n > 2.2 { // the inboxes, which nobody empties here, grow now and then
 		t.Errorf("%v allocations a message, want 2", n)
+	}
+}
+
+func TestWindowsThatWereWideAreTrimmedAndCountedRight(t *testing.T) {
+	gw := testGateway(t, Config{Loop: loop.Config{Loops: 1, Transport: loop.Goroutine}})
+	h := gw.hub
+	in := &interest{target: pubsub.Room("room"), members: make([][loop.Encodings]int32, 1), active: true}
+	in.mu.Lock()
+	h.widen(in)
+	for n := range uint64(3 * maxWindowLen) {
+		h.forward(in, &pubsub.Message{Target: in.target, Payload: []byte("x"), Position: pubsub.Position{Epoch: 1, Offset: n + 1}})
+	}
+	for enc := range loop.Encodings { // encodings are made for those who come back
+		h.answer(in, &waiter{enc: loop.Encoding(enc), loop: gw.loops.Loops()[0], want: protocol.Want{Since: &pubsub.Position{Epoch: 1, Offset: 1}}})
+	}
+	kept, in0 := len(in.window), in.windowBytes
+	in.mu.Unlock()
+	want := 0
+	for i := range in.window {
+		want += in.window[i].size()
+	}
+	if kept != 3*maxWindowLen || in0 != want || h.kept.Load() != int64(want) {
+		t.Errorf("%d messages of %d bytes counted as %d and %d", kept, want, in0, h.kept.Load())
+	}
+	h.narrow(in.wide.Add(wideFor - time.Millisecond))
+	if len(in.window) != kept {
+		t.Errorf("%d messages are left too early", len(in.window))
+	}
+	h.narrow(in.wide.Add(wideFor))
+	if len(in.window) != maxWindowLen || len(h.wide) != 0 {
+		t.Errorf("%d messages are left", len(in.window))
+	}
+	h.shrink(in, 0, 0)
+	if in.windowBytes != 0 || h.kept.Load() != 0 {
+		t.Errorf("%d and %d bytes are counted of nothing", in.windowBytes, h.kept.Load())
 	}
 }
 

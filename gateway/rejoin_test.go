@@ -142,3 +142,53 @@ func TestAResumeFromAnEpochThatThisInstanceHasNotHeardOfIsServed(t *testing.T) {
 		t.Errorf("since the old epoch: joined at %s %d, recovered %v", at, offset, *recovered)
 	}
 }
+
+func TestARoomsCommandsWaitForAResumeUnderWay(t *testing.T) {
+	for _, c := range []struct {
+		what      string
+		fails     bool
+		recovered string
+	}{
+		{"that is served", false, `{"type":"joined","room":"r","id":1,`},
+		{"that fails", true, `{"type":"error","id":1,"code":"unavailable"`},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			f := newFlawed(5000)
+			in := start(t, gateway.Config{Rate: -1, Broker: f})
+			stays, pub, back := in.join(), in.join(), in.join()
+			epoch, _, _ := stays.joined(`{"type":"join","room":"r"}`)
+			pub.publish("r", 1, 1000) // more than an instance keeps
+			stays.wantMessages("r", 1, 1000)
+			f.mu.Lock()
+			hold := make(chan struct{})
+			if f.hold = hold; c.fails {
+				f.fail = 1
+			}
+			f.mu.Unlock()
+			back.send(fmt.Sprintf(`{"type":"join","room":"r","id":1,"since":{"epoch":%q,"offset":998}}`, epoch)) // known here
+			back.wantMatch(`"id":1`, `"recovered":true`)
+			back.wantMessages("r", 999, 1000)
+			for _, command := range []string{
+				fmt.Sprintf(`{"type":"join","room":"r","id":1,"since":{"epoch":%q,"offset":1}}`, epoch), // to be read
+				`{"type":"leave","room":"r","id":2}`, `{"type":"leave","room":"r","id":3}`, `{"type":"join","room":"r","id":4}`,
+				`{"type":"ping"}`, // waits for nothing
+			} {
+				back.send(command)
+			}
+			back.want(`{"type":"pong"}`)
+			close(hold)
+			back.wantMatch(c.recovered)
+			if !c.fails {
+				back.wantMessages("r", 2, 1000)
+			}
+			back.want(`{"type":"left","room":"r","id":2}`)
+			back.wantMatch(`{"type":"error","id":3,"code":"not_member"`)
+			back.wantMatch(`{"type":"joined","room":"r","id":4,`)
+			pub.publish("r", 1001, 1003)
+			back.wantMessages("r", 1001, 1003)
+			if n := in.metric("fanfare_members"); n != "2" {
+				t.Errorf("%s members", n)
+			}
+		})
+	}
+}

@@ -38,10 +38,10 @@ type session struct {
 // more is what only some sessions have, and mostly not for long.
 type more struct {
 	client  string    // address, for the debug log; empty when that is off
-	pending []joining // joins under way, in order
+	pending []joining // joins under way, one a room
 }
 
-// joining is a join under way. What has to come after it waits.
+// joining is a join under way. The room's later joins and leaves wait for it, and are done in order.
 type joining struct {
 	room  string
 	after []func()
@@ -153,11 +153,15 @@ func (s *session) Take() bool {
 func (s *session) milliseconds() uint32 { return uint32(s.gw.now() / 1e6) }
 
 func (s *session) Join(room string, want protocol.Want, done func(protocol.Joined, error)) {
+	if j := s.joining(room); j != nil {
+		j.after = append(j.after, func() { s.Join(room, want, done) })
+		return
+	}
 	switch {
 	case !s.Allow(room, auth.Join), want.Last > 0 && want.Since == nil && !s.Allow(room, auth.History):
 		done(protocol.Joined{}, protocol.ErrForbidden)
 		return
-	case !s.socket.Member(room) && s.lastJoin(room) == nil && s.rooms() >= s.gw.cfg.MaxRooms:
+	case !s.socket.Member(room) && s.rooms() >= s.gw.cfg.MaxRooms:
 		done(protocol.Joined{}, protocol.ErrTooManyRooms)
 		return
 	}
@@ -174,12 +178,14 @@ func (s *session) Join(room string, want protocol.Want, done func(protocol.Joine
 		}
 		if err == nil && !s.socket.Member(room) {
 			s.socket.Join(room, enc, j.Position)
-		} else { // it failed, or a join before it did it already
+		} else { // it failed, or the socket is a member already
 			s.gw.hub.leave(target, s.socket.Loop(), enc)
 		}
 		done(j, err)
 		for _, fn := range after {
-			fn()
+			if !s.socket.Ended() {
+				fn()
+			}
 		}
 	})
 }
@@ -202,23 +208,18 @@ func (s *session) pending() []joining {
 // rooms is how many rooms the socket is in once its joins under way are done.
 func (s *session) rooms() int {
 	n := s.socket.Rooms()
-	for i, j := range s.pending() {
-		if !s.socket.Member(j.room) && s.firstJoin(j.room) == i {
+	for _, j := range s.pending() {
+		if !s.socket.Member(j.room) {
 			n++
 		}
 	}
 	return n
 }
 
-// firstJoin is the place in pending of the oldest join of a room.
-func (s *session) firstJoin(room string) int {
-	return slices.IndexFunc(s.pending(), func(j joining) bool { return j.room == room })
-}
-
-// lastJoin is the newest join of a room under way, or nil.
-func (s *session) lastJoin(room string) *joining {
+// joining is the join of a room that is under way, or nil.
+func (s *session) joining(room string) *joining {
 	pending := s.pending()
-	for i := len(pending) - 1; i >= 0; i-- {
+	for i := range pending {
 		if pending[i].room == room {
 			return &pending[i]
 		}
@@ -226,9 +227,9 @@ func (s *session) lastJoin(room string) *joining {
 	return nil
 }
 
-// joined takes the oldest join of a room away and returns what waits for it.
+// joined takes the join of a room away and returns what waits for it.
 func (s *session) joined(room string) (after []func()) {
-	i := s.firstJoin(room)
+	i := slices.IndexFunc(s.more.pending, func(j joining) bool { return j.room == room })
 	after = s.more.pending[i].after
 	s.more.pending = slices.Delete(s.more.pending, i, i+1)
 	if len(s.more.pending) == 0 {
@@ -241,14 +242,10 @@ func (s *session) joined(room string) (after []func()) {
 }
 
 func (s *session) Leave(room string, done func(bool)) {
-	if j := s.lastJoin(room); j != nil {
-		j.after = append(j.after, func() { s.leave(room, done) })
+	if j := s.joining(room); j != nil {
+		j.after = append(j.after, func() { s.Leave(room, done) })
 		return
 	}
-	s.leave(room, done)
-}
-
-func (s *session) leave(room string, done func(bool)) {
 	was := s.socket.Leave(room)
 	if was {
 		s.gw.hub.leave(pubsub.Room(room), s.socket.Loop(), s.encoding())

@@ -21,27 +21,34 @@ type link struct {
 	probe string // the channel on which this instance hears itself, and a key that it may write
 
 	// Safe for concurrent use.
-	used      atomic.Bool
-	publishes *queue.Queue[publish]
-	reads     *queue.Queue[read]
-	controls  *queue.Queue[controlOp]
-	subs      *subscriptions
-	health    *health
+	used     atomic.Bool
+	lanes    []*lane // for publishes; the slice is static
+	reads    *queue.Queue[read]
+	controls *queue.Queue[controlOp]
+	subs     *subscriptions
+	health   *health
 
 	watched watched // owned by watch
 }
 
 func newLink(b *Broker, index int, random uint64) *link {
-	return &link{
-		b:         b,
-		index:     index,
-		probe:     b.layout.probe(index, b.config.Name, random),
-		publishes: queue.New[publish](b.config.Queue),
-		reads:     queue.New[read](b.config.Queue),
-		controls:  queue.New[controlOp](b.config.Queue),
-		subs:      newSubscriptions(),
-		health:    newHealth(b.changed),
+	l := &link{
+		b:        b,
+		index:    index,
+		probe:    b.layout.probe(index, b.config.Name, random),
+		reads:    queue.New[read](b.config.Queue),
+		controls: queue.New[controlOp](b.config.Queue),
+		subs:     newSubscriptions(),
+		health:   newHealth(b.changed),
 	}
+	lanes := 2
+	if b.where.cluster {
+		lanes = 1 // there are many links
+	}
+	for range lanes {
+		l.lanes = append(l.lanes, newLane(b.config.Queue))
+	}
+	return l
 }
 
 // use has the link work, now or once Run runs.
@@ -54,7 +61,11 @@ func (l *link) use() {
 // run works until ctx ends, or returns an error that no waiting would mend.
 func (l *link) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, f := range []func(context.Context){l.publisher, l.reader, l.control, l.tops, l.prober} {
+	for _, way := range l.lanes {
+		g.Go(func() error { l.publisher(ctx, way); return nil })
+		g.Go(func() error { l.sender(ctx, way); return nil })
+	}
+	for _, f := range []func(context.Context){l.reader, l.control, l.tops, l.prober} {
 		g.Go(func() error { f(ctx); return nil })
 	}
 	g.Go(func() error { return l.listener(ctx) })
@@ -63,8 +74,10 @@ func (l *link) run(ctx context.Context) error {
 
 // refuseAll answers what is still open when all goroutines have ended.
 func (l *link) refuseAll() {
-	for _, p := range l.publishes.Close() {
-		p.done(pubsub.Receipt{}, pubsub.ErrClosed)
+	for _, way := range l.lanes {
+		for _, p := range way.publishes.Close() {
+			p.done(pubsub.Receipt{}, pubsub.ErrClosed)
+		}
 	}
 	for _, r := range l.reads.Close() {
 		r.done(pubsub.History{}, pubsub.ErrClosed)

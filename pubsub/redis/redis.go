@@ -24,6 +24,7 @@ type Broker struct {
 	where     *place
 	listening *goredis.Options // of listening connections, but for the address
 	layout    layout
+	publish   any     // the command: PUBLISH or SPUBLISH
 	links     []*link // one, or on a cluster one a partition
 	keeps     bool    // some rooms have history
 	log       *slog.Logger
@@ -74,6 +75,7 @@ func New(c Config) (*Broker, error) {
 	if where.cluster {
 		b.links = make([]*link, c.Partitions)
 	}
+	b.publish = b.layout.publish()
 	random := rand.Uint64()
 	for i := range b.links {
 		b.links[i] = newLink(b, i, random)
@@ -135,7 +137,7 @@ func (b *Broker) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
 	}
 	l := b.link(m.Target.Name)
 	l.use()
-	if err := l.publishes.Put(publish{m: m, done: done, at: time.Now()}); err != nil {
+	if err := l.lane(m.Target.Name).publishes.Put(publish{m: m, done: done, at: time.Now()}); err != nil {
 		b.answers.Add(func() { done(pubsub.Receipt{}, refusal(err)) })
 	}
 }

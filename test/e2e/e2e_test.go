@@ -256,3 +256,23 @@ func TestAForeignClient(t *testing.T) {
 	}
 	t.Logf("%s", out)
 }
+
+// An authority of one's own is named as for every Go program.
+func TestRedisOverTLS(t *testing.T) {
+	sec := redistest.NewTLS(t)
+	t.Setenv("SSL_CERT_FILE", sec.CAFile)
+	redis := sec.StartProcess(t)
+	a, b := fanfaretest.Start(t, "--redis", redis.URL), fanfaretest.Start(t, "--redis", redis.URL)
+	ctx := deadline(t, time.Minute)
+	member, publisher := dial(ctx, t, a, ""), dial(ctx, t, b, "")
+	if _, err := member.Join(ctx, "room"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := publisher.Publish(ctx, "room", "over TLS"); err != nil {
+		t.Fatal(err)
+	}
+	ev, err := member.Receive(ctx)
+	if m, ok := ev.(client.Message); !ok || err != nil || string(m.Data) != `"over TLS"` || m.Offset != 1 {
+		t.Errorf("got %+v, %v", ev, err)
+	}
+}

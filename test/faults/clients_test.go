@@ -1,6 +1,10 @@
 package faults_test
 
 import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +56,52 @@ func TestSubscribersThatReconnectEverySecond(t *testing.T) {
 	redis := redistest.StartProcess(t)
 	w := begin(t, faults.Plan{Redis: urls(2, redis.URL), Stay: -1, Churn: 16})
 	w.Sleep(5 * time.Second)
+	w.Healed()
+	end(t, w, noGaps)
+}
+
+// A half-open connection is one whose other end is gone without a word. The gateway finds out by
+// ping, and the client comes back by itself, which is what this one does a while later.
+func TestHalfOpenConnections(t *testing.T) {
+	t.Parallel()
+	const idle = 3 * time.Second
+	redis := redistest.StartProcess(t)
+	w := begin(t, faults.Plan{Redis: urls(2, redis.URL), Args: []string{"--ping", "1s", "--idle", idle.String()}})
+	proxies := make([]*faults.Proxy, 2)
+	for i := range proxies {
+		proxies[i] = faults.NewProxy(t, strings.TrimSuffix(strings.TrimPrefix(w.Instance(i).SocketURL, "ws://"), "/ws"))
+	}
+	var far []*faults.Subscriber
+	for i := range 4 {
+		s := w.Subscribe(fmt.Sprintf("far-%d", i), func(s *faults.Subscriber) {
+			s.Dial = func(ctx context.Context, _ *rand.Rand, o client.Options) (*client.Conn, error) {
+				return client.Dial(ctx, "ws://"+proxies[i%2].Addr+"/ws", o)
+			}
+		})
+		far = append(far, s)
+		w.Until("a far subscriber has joined", s.Joined)
+	}
+	w.More(100)
+	const ended = `fanfare_sockets_closed_total{outcome="idle"}`
+	for _, p := range proxies {
+		p.Drop()
+	}
+	began := time.Now()
+	w.Until("the gateway finds all half-open connections", func() bool { return w.Metric(ended) >= 4 })
+	// The silence may have begun a ping ago; a busy machine looks a little late.
+	if took := time.Since(began); took < idle/2 || took > idle+3*time.Second {
+		t.Errorf("found after %v, want about %v", took, idle)
+	}
+	if n := w.Metric(ended); n != 4 {
+		t.Errorf("%v sockets were ended as idle, want 4", n)
+	}
+	w.More(50)
+	for _, s := range far {
+		s.Away()()
+	}
+	for _, p := range proxies {
+		p.Restore()
+	}
 	w.Healed()
 	end(t, w, noGaps)
 }
@@ -113,11 +163,11 @@ func TestCursorsThatNoRoomHas(t *testing.T) {
 func TestAwayForLongerThanTheHistory(t *testing.T) {
 	t.Parallel()
 	redis := redistest.StartProcess(t)
-	// Redis trims whole nodes of a stream, of 100 entries.
+	// Redis trims whole nodes of a stream, and an instance keeps up to 512 messages by itself.
 	w := begin(t, faults.Plan{Redis: urls(2, redis.URL), Args: []string{"--history", "50"}, Stay: 2, Churn: -1, Rooms: 1, Pace: 5 * time.Millisecond})
 	w.More(50)
 	back := w.Subscribers[0].Away()
-	w.More(400)
+	w.More(700)
 	back()
 	w.Healed()
 	if got := w.Subscribers[0].Gaps(); got != 1 {

@@ -16,8 +16,8 @@
 //	silent gap  an offset that is no message's and that no gap told of, or recovered that was not
 //	misplaced   at another offset than acknowledged, or two messages at one position
 //
-// All of them must be 0. Gaps told are counted; in scenarios in which nothing is really lost, they
-// must be 0 too.
+// All of them must be 0. Gaps told are counted, and the acknowledged messages that a subscriber has
+// never seen because of them; in scenarios in which nothing is really lost, they must be 0 too.
 //
 // # Running it
 //

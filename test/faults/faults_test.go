@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/fanfare-ws/fanfare/test/fanfaretest"
 	"github.com/fanfare-ws/fanfare/test/faults"
@@ -33,7 +34,7 @@ func end(t *testing.T, w *faults.World, gapsMayBe bool) faults.Row {
 	t.Helper()
 	row := w.End(gapsMayBe)
 	row.Scenario = sentence(t.Name())
-	if *rows != "" {
+	if *rows != "" && !t.Failed() {
 		if err := row.Append(*rows); err != nil {
 			t.Error(err)
 		}
@@ -46,20 +47,40 @@ const (
 	noGaps = false
 )
 
+// names are words that a test's name cannot spell, and how they are written.
+var names = strings.NewReplacer("redis", "Redis", "sentinel", "Sentinel", "sigkill", "SIGKILL", "pubsub", "pub/sub", "append only", "append-only",
+	"read only", "read-only", "ack replicas", "`--ack-replicas`", "client output buffer limit", "`client-output-buffer-limit`")
+
 // sentence makes words of a test's name.
 func sentence(name string) string {
-	var out strings.Builder
-	for i, r := range strings.TrimPrefix(name, "Test") {
-		if i > 0 && r >= 'A' && r <= 'Z' {
-			out.WriteByte(' ')
-		}
-		if i > 0 {
-			out.WriteString(strings.ToLower(string(r)))
+	var words []string
+	begin, number := 0, false
+	name = strings.TrimPrefix(name, "Test")
+	for i, r := range name {
+		if digit := unicode.IsDigit(r); i > 0 && (unicode.IsUpper(r) || digit != number) {
+			words = append(words, strings.ToLower(name[begin:i]))
+			begin, number = i, digit
 		} else {
-			out.WriteRune(r)
+			number = digit
 		}
 	}
-	return out.String()
+	words = append(words, strings.ToLower(name[begin:]))
+	out := names.Replace(strings.Join(words, " "))
+	return strings.ToUpper(out[:1]) + out[1:]
+}
+
+func TestAScenarioIsNamedAsASentence(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"TestRedisPausedFor10s":                         "Redis paused for 10 s",
+		"TestPubsubConnectionsKilled":                   "Pub/sub connections killed",
+		"TestSubscriberCutOffByClientOutputBufferLimit": "Subscriber cut off by `client-output-buffer-limit`",
+		"TestCursorsThatNoRoomHas":                      "Cursors that no room has",
+	} {
+		if got := sentence(name); got != want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
 }
 
 // onlyLong skips a long scenario in a short run.

@@ -111,7 +111,8 @@ func (l *Ledger) Has(m Mark) bool {
 type Tally struct {
 	Acked, Streams                               int
 	Lost, Duplicated, Reordered, Silent, Mislaid int
-	Gaps                                         int // told
+	// Gaps that were told, and the acknowledged messages that they have cost their subscribers.
+	Gaps, Told int
 }
 
 // Wrong is the number of things that must not be.
@@ -143,6 +144,7 @@ func (l *Ledger) Tally() (t Tally, complaints []string) {
 		t.Reordered += s.reordered
 		t.Silent += s.silent
 		t.Gaps += s.gaps
+		t.Told += s.toldLost(l.acked[s.room])
 		complaints = append(complaints, s.complaints...)
 	}
 	return t, complaints[:min(len(complaints), 20)]

@@ -57,6 +57,22 @@ func TestRedisRestartedEmpty(t *testing.T) {
 	}
 }
 
+// FLUSHALL interrupts nothing: no connection is lost, and only the next message shows it.
+func TestRedisEmptiedUnderLoad(t *testing.T) {
+	t.Parallel()
+	redis := redistest.StartProcess(t)
+	w := begin(t, faults.Plan{Redis: urls(2, redis.URL)})
+	w.More(200)
+	if err := redis.Client(t).FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	w.Healed()
+	stayed(t, w)
+	if row := end(t, w, gaps); row.Tally.Gaps < row.Tally.Streams {
+		t.Errorf("%d gaps told to %d streams", row.Tally.Gaps, row.Tally.Streams)
+	}
+}
+
 func TestRedisPausedFor3s(t *testing.T) {
 	t.Parallel()
 	paused(t, 3*time.Second)

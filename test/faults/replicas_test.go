@@ -5,6 +5,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fanfare-ws/fanfare/test/faults"
 	"github.com/fanfare-ws/fanfare/test/redistest"
@@ -38,6 +39,34 @@ func TestSentinelFailoverUnderLoad(t *testing.T) {
 	w.Healed()
 	stayed(t, w)
 	end(t, w, gaps) // replication is asynchronous: a few messages may not have got to the replica
+}
+
+// With --ack-replicas nothing acknowledged is lost, also not told: members that stay have all of it.
+func TestSentinelFailoverWithAckReplicas(t *testing.T) {
+	onlyLong(t)
+	t.Parallel()
+	url, master, replica := watchedPair(t)
+	w := begin(t, faults.Plan{Redis: urls(2, url), Args: []string{"--ack-replicas", "1"}, Stay: 8, Churn: -1})
+	w.More(200)
+	master.Stop(t)
+	refused(t, w)
+	promoted := replica.Client(t)
+	w.Until("the replica is promoted", func() bool {
+		info, err := promoted.Info(t.Context(), "replication").Result()
+		return err == nil && strings.Contains(info, "role:master")
+	})
+	w.Sleep(time.Second)
+	acked := w.Ledger.Count()
+	w.Sleep(2 * time.Second)
+	if n := w.Ledger.Count(); n != acked {
+		t.Errorf("%d messages were acknowledged that no replica has", n-acked)
+	}
+	master.Restart(t) // the sentinels make it a replica
+	w.Healed()
+	stayed(t, w)
+	if row := end(t, w, gaps); row.Tally.Told > 0 {
+		t.Errorf("%d acknowledged messages were told lost", row.Tally.Told)
+	}
 }
 
 func TestSentinelFailoverWithAnUnreplicatedTail(t *testing.T) {

@@ -14,17 +14,21 @@ type Row struct {
 	Seed        uint64        `json:"seed"`
 	Subscribers int           `json:"subscribers"`
 	Tally       Tally         `json:"tally"`
-	Heal        time.Duration `json:"heal_ns"` // from the end of the fault until all is as it was
+	Heal        time.Duration `json:"heal_ns"`    // from the end of the fault until all is as it was
+	Refused     time.Duration `json:"refused_ns"` // the longest that a publisher waited for `unavailable`; 0: none did
 }
 
-const header = "| scenario | seed | acked | subscribers | lost | duplicated | reordered | silent gaps | misplaced | gaps told | time to heal |\n" +
-	"|---|---|---|---|---|---|---|---|---|---|---|\n"
+const header = "| scenario | seed | acked | subscribers | lost | duplicated | reordered | silent gaps | misplaced | gaps told | told lost | slowest `unavailable` | time to heal |\n" +
+	"|---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
 
 // String is a line of the table.
 func (r Row) String() string {
-	t := r.Tally
-	return fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %.2f s |", r.Scenario, r.Seed, t.Acked, r.Subscribers,
-		t.Lost, t.Duplicated, t.Reordered, t.Silent, t.Mislaid, t.Gaps, r.Heal.Seconds())
+	t, refused := r.Tally, "–"
+	if r.Refused > 0 {
+		refused = fmt.Sprintf("%.2f s", r.Refused.Seconds())
+	}
+	return fmt.Sprintf("| %s | %d | %d | %d | %d | %d | %d | %d | %d | %d | %d | %s | %.2f s |", r.Scenario, r.Seed, t.Acked, r.Subscribers,
+		t.Lost, t.Duplicated, t.Reordered, t.Silent, t.Mislaid, t.Gaps, t.Told, refused, r.Heal.Seconds())
 }
 
 // Append adds the row to a file, one JSON object a line.

@@ -31,6 +31,7 @@ type Stream struct {
 type span struct {
 	epoch     string
 	after, to uint64
+	before    bool // they are from before it was a member, and not for it
 }
 
 // Stream adds a stream.
@@ -65,7 +66,7 @@ func (s *Stream) Joined(j client.Joined) {
 	defer s.ledger.mu.Unlock()
 	switch {
 	case s.pos.Epoch == "":
-		s.told = append(s.told, span{j.Position.Epoch, 0, j.Position.Offset}) // what was before it is not for it
+		s.told = append(s.told, span{j.Position.Epoch, 0, j.Position.Offset, true})
 		s.at(j.Position)
 	case j.Recovered == nil:
 		s.wrong(&s.silent, "joined without a word about what was missed since %v", s.pos)
@@ -131,9 +132,9 @@ func (s *Stream) at(p client.Position) {
 func (s *Stream) lose(to client.Position) {
 	s.gaps++
 	if to.Epoch != s.pos.Epoch {
-		s.told = append(s.told, span{s.pos.Epoch, 0, math.MaxUint64})
+		s.told = append(s.told, span{s.pos.Epoch, 0, math.MaxUint64, false})
 	}
-	s.told = append(s.told, span{to.Epoch, 0, to.Offset})
+	s.told = append(s.told, span{to.Epoch, 0, to.Offset, false})
 	s.at(to)
 }
 
@@ -144,14 +145,17 @@ func (s *Stream) wrong(count *int, format string, args ...any) {
 	}
 }
 
-// has reports whether a message was seen, or told lost. The epoch in which it was acknowledged is
-// known if somebody saw it.
+// has reports whether a message was seen, or told lost.
 func (s *Stream) has(a acked) bool {
-	if _, ok := s.seen[a.number]; ok {
-		return true
-	}
+	_, seen := s.seen[a.number]
+	return seen || s.isTold(a, true) || s.isTold(a, false)
+}
+
+// isTold reports whether a message's loss was told, or whether it was from before. The epoch in
+// which it was acknowledged is known if somebody saw it.
+func (s *Stream) isTold(a acked, before bool) bool {
 	for _, t := range s.told {
-		if a.offset <= t.after || a.offset > t.to {
+		if t.before != before || a.offset <= t.after || a.offset > t.to {
 			continue
 		}
 		known := false
@@ -166,6 +170,16 @@ func (s *Stream) has(a acked) bool {
 		}
 	}
 	return false
+}
+
+// toldLost is how many messages were for it, and never seen, of which it was told.
+func (s *Stream) toldLost(list []acked) (n int) {
+	for _, a := range list {
+		if _, seen := s.seen[a.number]; !seen && s.isTold(a, false) && !s.isTold(a, true) {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *Stream) caughtUp(to int) bool {

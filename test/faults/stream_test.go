@@ -55,20 +55,28 @@ func TestTheCheckerFinds(t *testing.T) {
 			s.Message(1, one)
 			s.Gap(at("e", 2))
 			s.Message(3, three)
-		}, Tally{Gaps: 1}},
+		}, Tally{Gaps: 1, Told: 1}},
 		"not recovered": {func(_ *Ledger, s *Stream) {
 			s.Message(1, one)
 			s.Joined(joined(at("e", 3), false))
-		}, Tally{Gaps: 1}},
+		}, Tally{Gaps: 1, Told: 2}},
 		"a gap that does not cover what was lost": {func(_ *Ledger, s *Stream) {
 			s.Message(1, one)
 			s.Gap(at("e", 2))
-		}, Tally{Gaps: 1, Lost: 1}},
+		}, Tally{Gaps: 1, Told: 1, Lost: 1}},
 		"a new epoch": {func(_ *Ledger, s *Stream) {
 			s.Message(1, one)
 			s.Gap(at("f", 0))
 			s.Message(1, four)
-		}, Tally{Gaps: 1}},
+		}, Tally{Gaps: 1, Told: 2}},
+		"messages from before it was a member": {func(l *Ledger, s *Stream) {
+			s.Message(1, one)
+			s.Message(2, two)
+			s.Message(3, three)
+			late := l.Stream("late", "r")
+			late.Joined(joined(at("e", 2)))
+			late.Message(3, three)
+		}, Tally{}},
 		"a duplicate": {func(_ *Ledger, s *Stream) {
 			s.Message(1, one)
 			s.Message(2, two)
@@ -85,13 +93,13 @@ func TestTheCheckerFinds(t *testing.T) {
 			s.Message(1, one)
 			s.Gap(at("f", 0))
 			s.Message(1, one)
-		}, Tally{Duplicated: 1, Gaps: 1}},
+		}, Tally{Duplicated: 1, Gaps: 1, Told: 2}},
 		"sent again across a new epoch": {func(l *Ledger, s *Stream) {
 			s.Message(1, one)
 			s.Gap(at("f", 0))
 			l.Again(one)
 			s.Message(1, one)
-		}, Tally{Gaps: 1}},
+		}, Tally{Gaps: 1, Told: 2}},
 		"reordered offsets": {func(_ *Ledger, s *Stream) {
 			s.Message(1, one)
 			s.Message(3, three)

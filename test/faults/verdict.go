@@ -56,6 +56,7 @@ func (w *World) End(gapsMayBe bool) Row {
 	w.Until("every subscriber has all that was acknowledged in the end", func() bool { return w.Ledger.Has(mark) })
 	tally, complaints := w.Ledger.Tally()
 	row := Row{Scenario: w.t.Name(), Seed: w.plan.Seed, Subscribers: len(w.Subscribers), Tally: tally, Heal: w.heal}
+	_, row.Refused = w.Away()
 	var again int64
 	for _, p := range w.publishers {
 		again += p.again.Load()

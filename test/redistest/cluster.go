@@ -29,17 +29,23 @@ type Cluster struct {
 // serves the slots that it can serve when it has not all.
 func StartCluster(t testing.TB, masters, replicas int) *Cluster {
 	t.Helper()
+	return (*TLS)(nil).StartCluster(t, masters, replicas)
+}
+
+// StartCluster is as that of the package.
+func (sec *TLS) StartCluster(t testing.TB, masters, replicas int) *Cluster {
+	t.Helper()
 	c := &Cluster{}
 	var addrs []string
 	for range masters {
-		s := startNode(t)
+		s := sec.startNode(t)
 		c.Masters = append(c.Masters, s)
 		addrs = append(addrs, s.Addr)
 	}
 	for range replicas {
-		c.Replicas = append(c.Replicas, startNode(t))
+		c.Replicas = append(c.Replicas, sec.startNode(t))
 	}
-	c.URL = "redis+cluster://" + strings.Join(addrs, ",")
+	c.URL = sec.scheme() + "+cluster://" + strings.Join(addrs, ",")
 
 	ctx := context.Background()
 	first := c.Masters[0].process
@@ -66,14 +72,18 @@ func StartCluster(t testing.TB, masters, replicas int) *Cluster {
 	return c
 }
 
-func startNode(t testing.TB) *Server {
+func (sec *TLS) startNode(t testing.TB) *Server {
 	t.Helper()
-	return startProcess(t, func(p *process) []string {
+	return sec.startProcess(t, func(p *process) []string {
 		p.cluster, _ = freePort()
-		return []string{"--port", p.port, "--bind", "127.0.0.1", "--dir", p.dir, "--save", "", "--appendonly", "no",
+		args := append(sec.listen(p.port), "--dir", p.dir, "--save", "", "--appendonly", "no",
 			"--cluster-enabled", "yes", "--cluster-port", p.cluster, "--cluster-announce-ip", "127.0.0.1",
 			"--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no",
-			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"}
+			"--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0")
+		if sec != nil {
+			args = append(args, "--tls-cluster", "yes")
+		}
+		return args
 	})
 }
 

@@ -24,13 +24,18 @@ type process struct {
 // arguments in redis-server's own form ("--maxmemory", "10mb"). It is killed when the test ends.
 func StartProcess(t testing.TB, args ...string) *Server {
 	t.Helper()
-	return startProcess(t, func(p *process) []string {
-		return append([]string{"--port", p.port, "--bind", "127.0.0.1", "--dir", p.dir,
-			"--save", "", "--appendonly", "no", "--daemonize", "no"}, args...)
+	return (*TLS)(nil).StartProcess(t, args...)
+}
+
+// StartProcess is as that of the package.
+func (sec *TLS) StartProcess(t testing.TB, args ...string) *Server {
+	t.Helper()
+	return sec.startProcess(t, func(p *process) []string {
+		return append(append(sec.listen(p.port), "--dir", p.dir, "--save", "", "--appendonly", "no", "--daemonize", "no"), args...)
 	})
 }
 
-func startProcess(t testing.TB, args func(p *process) []string) *Server {
+func (sec *TLS) startProcess(t testing.TB, args func(p *process) []string) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Fatalf("this test needs a Redis: set %s, start a Docker engine, or install redis-server: %v", Env, err)
@@ -42,7 +47,7 @@ func startProcess(t testing.TB, args func(p *process) []string) *Server {
 		t.Fatal(err)
 	}
 	p := &process{dir: dir, args: args, log: new(bytes.Buffer)}
-	s := &Server{process: p}
+	s := &Server{process: p, tls: sec}
 	t.Cleanup(func() {
 		s.kill()
 		_ = os.RemoveAll(dir)
@@ -51,7 +56,7 @@ func startProcess(t testing.TB, args func(p *process) []string) *Server {
 	for try := 1; ; try++ {
 		if p.port, err = freePort(); err == nil {
 			s.Addr = net.JoinHostPort("127.0.0.1", p.port)
-			s.URL = "redis://" + s.Addr
+			s.URL = sec.scheme() + "://" + s.Addr
 			err = s.start()
 		}
 		if err == nil {

@@ -5,7 +5,8 @@
 // test programs: keep to names nobody else has, and do not disturb it.
 //
 // [StartProcess] always starts a redis-server of its own, for tests that stop, pause or disturb it;
-// [StartReplica], [StartSentinel] and [StartCluster] start several that belong together.
+// [StartReplica], [StartSentinel] and [StartCluster] start several that belong together, and the
+// methods of [TLS] the same with TLS.
 //
 // Without any Redis a test fails; it is never skipped.
 package redistest
@@ -22,6 +23,13 @@ import (
 // Env is the environment variable that may hold the URL of a Redis for tests.
 const Env = "FANFARE_TEST_REDIS"
 
+// go-redis prints every failed dial, and servers are awaited here by dialing them.
+func init() { goredis.SetLogger(quiet{}) }
+
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 // Server is a running Redis.
 type Server struct {
 	// URL of the server, redis://host:port.
@@ -30,6 +38,7 @@ type Server struct {
 	Addr string
 
 	process *process // nil: not ours
+	tls     *TLS     // nil: plain TCP
 }
 
 // Start returns a Redis for this test, which ends with the test if it was started for it.
@@ -63,6 +72,7 @@ func (s *Server) Client(t testing.TB) *goredis.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	o.TLSConfig = s.tls.config()
 	c := goredis.NewClient(o)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -75,6 +85,7 @@ func (s *Server) answers() error {
 		return err
 	}
 	o.MaxRetries, o.DialerRetries, o.DialTimeout = -1, 1, time.Second
+	o.TLSConfig = s.tls.config()
 	c := goredis.NewClient(o)
 	defer c.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

@@ -14,14 +14,15 @@ import (
 // patience is how long several servers may take to find one another.
 const patience = 30 * time.Second
 
-// StartReplica starts a redis-server of its own that replicates another, and waits until it does.
+// StartReplica starts a redis-server of its own that replicates another, with TLS if that has it, and
+// waits until it does.
 func StartReplica(t testing.TB, of *Server, args ...string) *Server {
 	t.Helper()
 	host, port, err := net.SplitHostPort(of.Addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := StartProcess(t, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, args...)...)
+	s := of.tls.StartProcess(t, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, args...)...)
 	s.AwaitReplication(t)
 	return s
 }
@@ -41,7 +42,7 @@ func (s *Server) AwaitReplication(t testing.TB) {
 	}
 }
 
-// StartSentinel starts a sentinel that watches a master, which it gives up after a second, and
+// StartSentinel starts a sentinel that watches a master, with TLS if that has it, which it gives up after a second, and
 // waits until it knows all of the master's replicas. Several of them find one another.
 func StartSentinel(t testing.TB, name string, master *Server, quorum int) *Server {
 	t.Helper()
@@ -49,7 +50,7 @@ func StartSentinel(t testing.TB, name string, master *Server, quorum int) *Serve
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := startProcess(t, func(p *process) []string {
+	s := master.tls.startProcess(t, func(p *process) []string {
 		// A sentinel keeps its state in its configuration file.
 		file := filepath.Join(p.dir, "sentinel.conf")
 		if _, err := os.Stat(file); err != nil {
@@ -59,7 +60,7 @@ func StartSentinel(t testing.TB, name string, master *Server, quorum int) *Serve
 				t.Errorf("a sentinel's configuration: %v", err)
 			}
 		}
-		return []string{file, "--sentinel", "--port", p.port, "--dir", p.dir}
+		return append(append([]string{file, "--sentinel"}, master.tls.listen(p.port)...), "--dir", p.dir)
 	})
 	ctx := context.Background()
 	m, c := master.Client(t), s.Client(t)
