@@ -103,6 +103,7 @@ func (l *loop) message(s *socket, p []byte) {
 // command handles what is rarer than messages.
 func (l *loop) command(s *socket, p []byte) {
 	if strings.HasPrefix(string(p[:min(len(p), 13)]), `{"type":"ack"`) {
+		l.acked(s, p)
 		return
 	}
 	var m struct{ Type, Code string }
@@ -116,7 +117,7 @@ func (l *loop) command(s *socket, p []byte) {
 	case "joined":
 		l.joined(s)
 	case "error":
-		l.refused(s, m.Code)
+		l.refused(s, m.Code, numberAfter(p, idKey))
 	case "message":
 		l.delivered(s, p)
 	}

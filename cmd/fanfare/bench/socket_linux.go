@@ -37,6 +37,7 @@ type socket struct {
 	room   int32 // the first of its rooms; the others follow
 	state  state
 	member bool  // all its rooms have answered
+	deaf   bool  // it reads nothing, on purpose
 	joins  int32 // answers still to come
 	events uint32
 	since  int64 // when it began to connect or to join, ns on the run's clock
@@ -49,8 +50,10 @@ type socket struct {
 
 // target is one instance's address and the request that opens a socket there.
 type target struct {
-	addr    netip.AddrPort
-	request []byte
+	addr  netip.AddrPort
+	line  string // the request's first line
+	rest  string // its header, without the empty line
+	query bool   // the URL has one
 }
 
 // key is the Sec-WebSocket-Key of every socket; servers may not mind (RFC 6455 §4.1
@@ -80,12 +83,12 @@ func newTarget(raw, token string) (target, error) {
 	addr := tcp.AddrPort()
 	t := target{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
 	var req strings.Builder
-	fmt.Fprintf(&req, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", u.RequestURI(), u.Host)
+	fmt.Fprintf(&req, "Host: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", u.Host)
 	fmt.Fprintf(&req, "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: fanfare.v1\r\n", key)
 	if token != "" {
 		fmt.Fprintf(&req, "Authorization: Bearer %s\r\n", token)
 	}
-	t.request = []byte(req.String() + "\r\n")
+	t.line, t.rest, t.query = "GET "+u.RequestURI()+" HTTP/1.1\r\n", req.String(), u.RawQuery != ""
 	return t, nil
 }
 
