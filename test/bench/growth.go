@@ -1,0 +1,50 @@
+//go:build linux
+
+package main
+
+import "fmt"
+
+// growth is CPU a delivery as a ratio to the baseline, at several sizes. flags has the load of one.
+func growth(name, about, unit string, sizes []int, flags func(n int) string) group {
+	g := group{name: name, about: about}
+	at := func(n int) string { return grouped(fmt.Sprint(n)) + " " + unit }
+	first := [2]source{f(at(sizes[0])+": baseline", "CPU"), f(at(sizes[0])+": fanfare", "CPU")}
+	for i, n := range sizes {
+		g.loads = append(g.loads, each(at(n), flags(n), baseline, fanfare)...)
+		l := line{7, "CPU µs a delivery, " + at(n), f(at(n)+": baseline", "CPU"), f(at(n)+": fanfare", "CPU"), &first, growthAtMost(1.15)}
+		if i == 0 {
+			l.target, l.first, l.aim = 0, nil, aim{}
+		}
+		g.lines = append(g.lines, l)
+	}
+	return g
+}
+
+var (
+	socketSizes  = []int{1000, 4000, 10_000, 18_000}
+	roomSizes    = []int{1, 100, 1000, 10_000}
+	perSocket    = []int{1, 2, 4}
+	socketGrowth = "Growth in sockets"
+	roomGrowth   = "Growth in rooms"
+)
+
+func growthInSockets() group {
+	return growth(socketGrowth, "One room with all sockets, at such a rate that 50,000 deliveries/s are due.", "sockets", socketSizes,
+		func(n int) string {
+			return fmt.Sprintf("--sockets %d --rate %.4g --settle 1s --warm-up 700ms --cool-down 1ms", n, 50_000/float64(n))
+		})
+}
+
+func growthInRooms() group {
+	return growth(roomGrowth, "10,000 sockets, each in one room, a publisher a room (at least 4), 20,000 deliveries/s due. "+
+		"With 10,000 rooms a message has one delivery, so that taking it in costs more than the delivery; "+
+		"the baseline takes it in as well, but does not acknowledge it.", "rooms", roomSizes,
+		func(n int) string { return fmt.Sprintf("--sockets 10000 --rooms %d --rate %d%s", n, 2*n, quick) })
+}
+
+func growthInRoomsPerSocket() group {
+	return growth("Growth in rooms a socket", "1,000 sockets in 100 rooms, each socket in several, 50,000 deliveries/s due.", "a socket", perSocket,
+		func(n int) string {
+			return fmt.Sprintf("--sockets 1000 --rooms 100 --rooms-per-socket %d --rate %d%s", n, 5000/n, quick)
+		})
+}
