@@ -187,6 +187,29 @@ func TestResultsAreReadAsTheyWereSaved(t *testing.T) {
 	}
 }
 
+func TestWhatOtherProgramsUseIsTold(t *testing.T) {
+	s := &servers{}
+	p, err := startProcess("sh", "-c", "while :; do :; done")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.add(p, false)
+	t.Cleanup(s.stop)
+	before, beforeAlone := readUse(s), readUse(&servers{})
+	var after use
+	for after = readUse(s); after.ours-before.ours < 300*time.Millisecond; after = readUse(s) {
+		select {
+		case <-p.ended:
+			t.Fatal("the shell has ended")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	mine, others := after.others(before), readUse(&servers{}).others(beforeAlone)
+	if others <= mine || others > 1000 {
+		t.Errorf("others had %.2f cores, and %.2f without the shell", others, mine)
+	}
+}
+
 func TestNumbersAreShownWithThreeDigits(t *testing.T) {
 	for want, v := range map[string]float64{
 		"–": math.NaN(), "2": 2, "1.5": 1.5, "0.062": 0.0617, "12,345": 12345.4, "123": 123.4, "0": 0, "17.3": 17.31,

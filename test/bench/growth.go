@@ -2,12 +2,15 @@
 
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // growth is CPU a delivery as a ratio to the baseline, at several sizes. flags has the load of one.
 func growth(name, about, unit string, sizes []int, flags func(n int) string) group {
 	g := group{name: name, about: about}
-	at := func(n int) string { return grouped(fmt.Sprint(n)) + " " + unit }
+	at := func(n int) string { return amount(n, unit) }
 	first := [2]source{f(at(sizes[0])+": baseline", "CPU"), f(at(sizes[0])+": fanfare", "CPU")}
 	for i, n := range sizes {
 		g.loads = append(g.loads, each(at(n), flags(n), baseline, fanfare)...)
@@ -18,6 +21,15 @@ func growth(name, about, unit string, sizes []int, flags func(n int) string) gro
 		g.lines = append(g.lines, l)
 	}
 	return g
+}
+
+// amount is n of something, such as "1 room" or "1,000 rooms a socket": unit has the plural first.
+func amount(n int, unit string) string {
+	what, more, _ := strings.Cut(unit, " ")
+	if n == 1 {
+		what = strings.TrimSuffix(what, "s")
+	}
+	return strings.TrimSpace(grouped(fmt.Sprint(n)) + " " + what + " " + more)
 }
 
 var (
@@ -43,7 +55,7 @@ func growthInRooms() group {
 }
 
 func growthInRoomsPerSocket() group {
-	return growth("Growth in rooms a socket", "1,000 sockets in 100 rooms, each socket in several, 50,000 deliveries/s due.", "a socket", perSocket,
+	return growth("Growth in rooms a socket", "1,000 sockets in 100 rooms, each socket in several, 50,000 deliveries/s due.", "rooms a socket", perSocket,
 		func(n int) string {
 			return fmt.Sprintf("--sockets 1000 --rooms 100 --rooms-per-socket %d --rate %d%s", n, 5000/n, quick)
 		})

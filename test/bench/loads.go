@@ -14,6 +14,7 @@ import (
 type group struct {
 	name  string
 	about string // what is measured and how, for the page
+	bars  bool   // keep the histograms of latency
 	loads []load
 	lines []line
 }
@@ -106,7 +107,9 @@ func read(r bench.Report) figures {
 		f["resume messages/s"], f["resume CPU"] = float64(s.Messages)/s.Seconds, s.CPUPerMessage
 	}
 	for name, v := range f {
-		if v == 0 && strings.HasPrefix(name, "CPU") || r.Config.Idle && strings.HasPrefix(name, "p") {
+		idle := r.Config.Idle || r.Config.Ingest > 0
+		delivery := name == "p50" || name == "p99" || name == "deliveries/s" || name == "generator CPU"
+		if v == 0 && strings.HasPrefix(name, "CPU") || idle && delivery {
 			delete(f, name) // not measured
 		}
 	}

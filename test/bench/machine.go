@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,4 +60,51 @@ func commit() string {
 		return "unknown"
 	}
 	return strings.TrimSpace(string(out))
+}
+
+// use is CPU time up to a moment.
+type use struct {
+	at        time.Time
+	all, ours time.Duration // of the whole machine; of this process and the servers
+}
+
+// ticks is how many of the kernel's clock ticks make a second, USER_HZ.
+const ticks = 100
+
+// readUse reads the clocks; what cannot be read counts as nothing.
+func readUse(s *servers) use {
+	u := use{at: time.Now()}
+	var spent int64
+	for _, i := range []int{0, 1, 2, 7} { // user, nice, system, steal: proc_stat(5)
+		spent += field("/proc/stat", "cpu ", i)
+	}
+	u.all = time.Duration(spent) * time.Second / ticks
+	var own unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &own) == nil {
+		u.ours = time.Duration(own.Utime.Nano() + own.Stime.Nano())
+	}
+	for _, p := range s.procs {
+		name := "/proc/" + strconv.Itoa(p.cmd.Process.Pid) + "/stat"
+		u.ours += time.Duration(field(name, ") ", 11)+field(name, ") ", 12)) * time.Second / ticks // utime, stime
+	}
+	return u
+}
+
+// field is the nth number of those after mark in a file.
+func field(file, mark string, n int) int64 {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(b), mark)
+	if words := strings.Fields(rest); n < len(words) {
+		v, _ := strconv.ParseInt(words[n], 10, 64)
+		return v
+	}
+	return 0
+}
+
+// others is how many cores other programs had since began.
+func (u use) others(began use) float64 {
+	return max(0, (u.all-began.all-(u.ours-began.ours)).Seconds()/u.at.Sub(began.at).Seconds())
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,7 +39,7 @@ func measure(ctx context.Context, o options, groups []group) (results, error) {
 					continue
 				}
 				fmt.Fprintf(os.Stderr, "%s: %s, round %d of %d\n", g.name, l.name(), round+1, o.rounds)
-				err := r.run(ctx, o, l)
+				err := r.run(ctx, o, l, g.bars)
 				if err != nil {
 					err = fmt.Errorf("%s: %s, round %d: %w", g.name, l.name(), round+1, err)
 					res.Faults = append(res.Faults, err.Error())
@@ -73,30 +75,33 @@ func missing(l load, help string, o options) string {
 
 // run adds one round. Each has its place, so that the loads' rounds belong together: a round that
 // went wrong has no figures.
-func (r *loadResult) run(ctx context.Context, o options, l load) error {
-	rep, probed, err := l.once(ctx, o)
+func (r *loadResult) run(ctx context.Context, o options, l load, bars bool) error {
+	rep, more, err := l.once(ctx, o)
 	if err != nil {
 		r.Rounds = append(r.Rounds, figures{})
 		return err
 	}
 	f := read(rep)
-	if probed > 0 {
-		f["round trip"] = probed
+	maps.Copy(f, more)
+	for name, v := range f {
+		f[name], _ = strconv.ParseFloat(strconv.FormatFloat(v, 'g', 5, 64), 64) // more digits mean nothing
 	}
 	r.Rounds = append(r.Rounds, f)
-	r.merge(rep.Latencies)
+	if bars {
+		r.merge(rep.Latencies)
+	}
 	return rep.Faults()
 }
 
-// once starts servers, gives them the load and ends them. probed is the median round trip in µs.
-func (l load) once(ctx context.Context, o options) (rep bench.Report, probed float64, err error) {
+// once starts servers, gives them the load and ends them. more are figures beside the report.
+func (l load) once(ctx context.Context, o options) (rep bench.Report, more figures, err error) {
 	cfg, _, err := bench.Parse(strings.Fields(l.flags), io.Discard)
 	if err != nil {
-		return rep, 0, err
+		return rep, nil, err
 	}
 	s, err := l.on.start(ctx, o, l.on.args)
 	if err != nil {
-		return rep, 0, err
+		return rep, nil, err
 	}
 	defer s.stop()
 	cfg.URLs, cfg.PIDs = s.urls, s.pids
@@ -110,22 +115,24 @@ func (l load) once(ctx context.Context, o options) (rep bench.Report, probed flo
 	stop := func() error { return nil }
 	if l.beside != "" {
 		if stop, err = startBeside(ctx, l.beside, s.urls); err != nil {
-			return rep, 0, err
+			return rep, nil, err
 		}
 	}
 	var p *prober
 	if l.probe {
 		if p, err = startProber(s.redis); err != nil {
-			return rep, 0, errors.Join(err, stop())
+			return rep, nil, errors.Join(err, stop())
 		}
 	}
+	began := readUse(s)
 	rep, err = bench.Run(ctx, cfg, nil)
+	more = figures{"others": readUse(s).others(began)}
 	if p != nil {
 		var probeErr error
-		probed, probeErr = p.stop()
+		more["round trip"], probeErr = p.stop()
 		err = errors.Join(err, probeErr)
 	}
-	return rep, probed, errors.Join(err, stop())
+	return rep, more, errors.Join(err, stop())
 }
 
 // startBeside runs a second load until stop is called, which tells what was wrong with it.

@@ -31,8 +31,11 @@ message on every socket: none lost, none twice, none out of order.
 func writePage(name string, res results, groups []group) error {
 	var b strings.Builder
 	b.WriteString(intro)
-	fmt.Fprintf(&b, "- **Run:** %s, commit %s, %d rounds of %g s each load, %.0f minutes in all.\n", res.When.Format("2 January 2006 15:04 MST"), res.Code, res.Rounds, res.For, math.Ceil(res.Seconds/60))
+	fmt.Fprintf(&b, "- **Run:** %s, commit %s, %s, each load measured for %g s; %.0f minutes in all.\n", res.When.Format("2 January 2006 15:04 MST"),
+		res.Code, amount(res.Rounds, "rounds"), res.For, math.Ceil(res.Seconds/60))
 	fmt.Fprintf(&b, "- **Machine:** %s.\n", strings.Join(res.Machine, "; "))
+	others, most := res.others()
+	fmt.Fprintf(&b, "- **Other programs** had %s cores meanwhile in the median load, %s in the worst. Where that is much, times and rates say little.\n", number(others), number(most))
 	if len(res.Args) > 0 {
 		fmt.Fprintf(&b, "- **More flags** of every fanfare serve: `%s`.\n", strings.Join(res.Args, " "))
 	}
@@ -78,7 +81,7 @@ func summary(res results, groups []group) string {
 		lines []string
 	}{{"Not reached", no}, {"Not measured", unknown}, {"Faults", res.Faults}} {
 		if len(list.lines) > 0 {
-			s += "- **" + list.name + ":** " + strings.Join(list.lines, "; ") + ".\n"
+			s += "- **" + list.name + ":**\n  - " + strings.Join(list.lines, "\n  - ") + "\n"
 		}
 	}
 	return s
@@ -91,15 +94,19 @@ func writeGroup(b *strings.Builder, g group, got groupResult) {
 		if o.target > 0 {
 			target = fmt.Sprint(o.target)
 		}
-		if !math.IsNaN(o.low) {
+		if o.low < o.high {
 			span = number(o.low) + " – " + number(o.high)
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", target, o.text, number(o.base), number(o.value), o.shown(), span, o.aim, o.reached())
 	}
+	var missing []string
 	for _, l := range got.Loads {
 		if l.Missing != "" {
-			fmt.Fprintf(b, "\nNot measured: %s: %s.\n", l.Name, l.Missing)
+			missing = append(missing, l.Name+" ("+l.Missing+")")
 		}
+	}
+	if len(missing) > 0 {
+		fmt.Fprintf(b, "\nNot measured: %s.\n", strings.Join(missing, "; "))
 	}
 }
 
@@ -107,7 +114,7 @@ func writeGroup(b *strings.Builder, g group, got groupResult) {
 func writeLoads(b *strings.Builder, res results) {
 	b.WriteString("\n## Loads and commands\n\nEach load was given to servers started for it, with `--rate -1 --log-level warn` and free ports beside the flags shown. “Cores” are busy ones " +
 		"while measuring, those of a Redis not counted. **Limit** marks loads in which the generator had no more of its one thread to give: there the server might do more.\n\n" +
-		"| group | load | server | generator | deliveries/s | server cores | generator cores | generator CPU µs a delivery |\n|---|---|---|---|---|---|---|---|\n")
+		"| group | load | server | generator | deliveries/s | server cores | generator cores | generator CPU µs a delivery | others' cores |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, g := range res.Groups {
 		for _, l := range g.Loads {
 			if l.Missing != "" {
@@ -118,8 +125,8 @@ func writeLoads(b *strings.Builder, res results) {
 			if cores >= limited {
 				mark = " **limit**"
 			}
-			fmt.Fprintf(b, "| %s | %s | `%s` | `%s` | %s | %s | %s%s | %s |\n", g.Name, l.Name, l.Server, strings.Join(strings.Fields(l.Load), " "),
-				number(g.medianOf(l.Name, "deliveries/s")), number(g.medianOf(l.Name, "cores")), number(cores), mark, number(g.medianOf(l.Name, "generator CPU")))
+			fmt.Fprintf(b, "| %s | %s | `%s` | `%s` | %s | %s | %s%s | %s | %s |\n", g.Name, l.Name, l.Server, strings.Join(strings.Fields(l.Load), " "),
+				number(g.medianOf(l.Name, "deliveries/s")), number(g.medianOf(l.Name, "cores")), number(cores), mark, number(g.medianOf(l.Name, "generator CPU")), number(g.medianOf(l.Name, "others")))
 		}
 	}
 }

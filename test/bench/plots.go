@@ -4,7 +4,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"os"
 
@@ -66,7 +65,7 @@ func plots(res results) []plot {
 func growthSeries(g groupResult, on, figure, unit string, sizes []int) series {
 	s := series{Name: on}
 	for _, n := range sizes {
-		s.add(float64(n), g.medianOf(grouped(fmt.Sprint(n))+" "+unit+": "+on, figure))
+		s.add(float64(n), g.medianOf(amount(n, unit)+": "+on, figure))
 	}
 	return s
 }

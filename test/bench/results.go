@@ -109,6 +109,22 @@ func (g groupResult) medianOf(load, figure string) float64 {
 	return median(v)
 }
 
+// others is what other programs had of the machine, in cores: in the median load and in the worst.
+func (r results) others() (middle, most float64) {
+	var v []float64
+	for _, g := range r.Groups {
+		for _, l := range g.Loads {
+			v = append(v, g.medianOf(l.Name, "others"))
+		}
+	}
+	for _, x := range v {
+		if !(most >= x) {
+			most = x
+		}
+	}
+	return median(v), most
+}
+
 // group is the group with a name, empty if it was not measured.
 func (r results) group(name string) groupResult {
 	for _, g := range r.Groups {

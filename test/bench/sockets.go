@@ -86,6 +86,7 @@ func latency() group {
 	p99 := func(on string) source { return f(on, "p99") }
 	return group{
 		name: "Latency",
+		bars: true,
 		about: "One room of 1,000 sockets × 60/s, about half of what one core sends to 1,000 sockets one message at a time, publish to receive. " +
 			"A stalled reader joins the room and reads nothing. The 1 MiB messages are 2/s in a room of 4 others.",
 		loads: []load{

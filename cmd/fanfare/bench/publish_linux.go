@@ -13,6 +13,10 @@ const stalled = int64(time.Second)
 // maxOut bounds what waits to be sent on a publisher's socket, in bytes: beyond, messages are held back.
 const maxOut = 1 << 20
 
+// maxLate bounds how many messages that are due are published in one round of the loop: a generator
+// that is late would do nothing else, and be later still.
+const maxLate = 256
+
 // sender is a loop's publishing. Owned by the loop.
 type sender struct {
 	pubs    []int32 // publishers of this loop; a publisher has its socket's number
@@ -74,7 +78,10 @@ func (l *loop) publishDue() {
 		return
 	}
 	next := l.base + int64(float64(l.due)*l.period)
-	for next <= l.now {
+	for range maxLate { // and then look at what has arrived
+		if next > l.now {
+			break
+		}
 		l.publishNext(next)
 		l.due++
 		next = l.base + int64(float64(l.due)*l.period)

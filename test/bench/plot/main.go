@@ -12,6 +12,8 @@ import (
 	"image/color"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -66,11 +68,33 @@ func run(args []string) error {
 	return nil
 }
 
+// labels are ticks whose numbers are written out, with commas.
+type labels struct{ plot.Ticker }
+
+func (l labels) Ticks(min, max float64) []plot.Tick {
+	ticks := l.Ticker.Ticks(min, max)
+	for i := range ticks {
+		if ticks[i].IsMinor() {
+			continue
+		}
+		whole, fraction, _ := strings.Cut(strconv.FormatFloat(ticks[i].Value, 'f', -1, 64), ".")
+		for at := len(whole) - 3; at > 0; at -= 3 {
+			whole = whole[:at] + "," + whole[at:]
+		}
+		if fraction != "" {
+			whole += "." + fraction
+		}
+		ticks[i].Label = whole
+	}
+	return ticks
+}
+
 func (p picture) draw(dir string) error {
 	out := plot.New()
 	out.BackgroundColor = color.White
 	out.Title.Text, out.X.Label.Text, out.Y.Label.Text = p.Title, p.X, p.Y
-	out.Legend.Top = true
+	out.Legend.Top, out.Legend.XOffs, out.Legend.Padding = true, -vg.Points(14), vg.Points(2)
+	out.X.Tick.Marker, out.Y.Tick.Marker = labels{plot.DefaultTicks{}}, labels{plot.DefaultTicks{}}
 	out.Add(plotter.NewGrid())
 	drawn := false
 	for i, s := range p.Series {
@@ -98,10 +122,10 @@ func (p picture) draw(dir string) error {
 		out.Legend.Add(s.Name, line, marks)
 	}
 	if p.LogX && drawn {
-		out.X.Scale, out.X.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		out.X.Scale, out.X.Tick.Marker = plot.LogScale{}, labels{plot.LogTicks{}}
 	}
 	if p.LogY && drawn {
-		out.Y.Scale, out.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		out.Y.Scale, out.Y.Tick.Marker = plot.LogScale{}, labels{plot.LogTicks{}}
 	} else {
 		out.Y.Min = 0
 		out.Y.Max *= 1.15 // room for the legend
