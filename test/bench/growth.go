@@ -48,10 +48,13 @@ func growthInSockets() group {
 }
 
 func growthInRooms() group {
-	return growth(roomGrowth, "10,000 sockets, each in one room, a publisher a room (at least 4), 20,000 deliveries/s due. "+
-		"With 10,000 rooms a message has one delivery, so that taking it in costs more than the delivery; "+
-		"the baseline takes it in as well, but does not acknowledge it.", "rooms", roomSizes,
-		func(n int) string { return fmt.Sprintf("--sockets 10000 --rooms %d --rate %d%s", n, 2*n, quick) })
+	return growth(roomGrowth, "Every room has ten members, one of which publishes, or four where there is one room; 2,000 messages/s in all, to one room after the other. "+
+		"The sockets grow with the rooms up to 10,000; with 10,000 rooms each is in ten. The baseline does not acknowledge what it takes in.", "rooms", roomSizes,
+		func(n int) string {
+			const members, most = 10, 10_000
+			sockets := min(members*n, most)
+			return fmt.Sprintf("--sockets %d --rooms %d --rooms-per-socket %d --rate 2000%s", sockets, n, members*n/sockets, quick)
+		})
 }
 
 func growthInRoomsPerSocket() group {

@@ -51,7 +51,7 @@ func plots(res results) []plot {
 		sizes       []int
 	}{
 		{plot{File: "cpu-sockets.svg", Title: "CPU a delivery against sockets", X: "sockets in one room, 50,000 deliveries/s"}, socketGrowth, "sockets", socketSizes},
-		{plot{File: "cpu-rooms.svg", Title: "CPU a delivery against rooms", X: "rooms, 10,000 sockets, 20,000 deliveries/s", LogX: true}, roomGrowth, "rooms", roomSizes},
+		{plot{File: "cpu-rooms.svg", Title: "CPU a delivery against rooms", X: "rooms of ten members, 20,000 deliveries/s", LogX: true}, roomGrowth, "rooms", roomSizes},
 	} {
 		p.Y = "CPU µs a delivery"
 		for _, on := range []string{"baseline", "fanfare"} {

@@ -9,7 +9,7 @@ const secret = "only-for-measuring-0123456789abcdef"
 
 // memory is what 18,000 sockets need, before and after much has happened.
 func memory() group {
-	const flags = "--sockets 18000 --users --settle 3s --warm-up 1ms --cool-down 15s"
+	const flags = "--sockets 18000 --users --settle 6s --warm-up 1ms --cool-down 15s"
 	g := group{
 		name: "Memory",
 		about: "18,000 sockets, each a user of its own, all in one room; growth of anonymous memory (RssAnon) since before the first socket. " +
@@ -72,7 +72,8 @@ func storm() group {
 	return group{
 		name: "Storm",
 		about: "200 sockets in 20 rooms, 4,000 deliveries/s; then 10,000 sockets more connect at once. " +
-			"Latency before and while they are let in; the generator opens them on a thread of its own, on the same cores.",
+			"Latency before and while they are let in. The generator opens them on a thread of its own, on the same cores; " +
+			"the thread that measures goes before it (nice −10, where that is permitted).",
 		loads: each(at, flags, baseline, fanfare),
 		lines: lines,
 	}

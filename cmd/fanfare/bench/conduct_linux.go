@@ -115,9 +115,9 @@ func (r *run) publish(ctx context.Context, rep *Report) error {
 }
 
 // drain waits until all that was published has been delivered or missed, or nothing has come for
-// a second (and if the servers go on delivering, for Config.Timeout).
+// two seconds (and if the servers go on delivering, for Config.Timeout).
 func (r *run) drain() {
-	const quiet = time.Second
+	const quiet = 2 * time.Second
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.Now().Add(r.Timeout)

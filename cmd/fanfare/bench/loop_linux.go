@@ -96,6 +96,9 @@ func (l *loop) close() {
 
 // work runs until the phase is closing, or returns why it cannot.
 func (l *loop) work() error {
+	if l.r.Storm > 0 {
+		l.hurry()
+	}
 	for {
 		l.now = l.r.clock()
 		if p := phase(l.r.phase.Load()); p != l.phase {
