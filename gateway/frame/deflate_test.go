@@ -58,7 +58,7 @@ func compressed(fin bool, op ws.OpCode, payload string) []byte {
 func parseDeflated(t testing.TB, stream []byte, limit int, reads ...int) ([]got, error) {
 	t.Helper()
 	f := feeder{t: t, max: limit}
-	f.parser.TakeDeflated()
+	f.parser.TakeDeflated(true)
 	defer f.parser.Release()
 	for len(stream) > 0 {
 		n := len(stream)
@@ -132,7 +132,7 @@ func TestCompressionIsOnlyForWhoNegotiatedIt(t *testing.T) {
 		}
 	}
 	f := feeder{t: t, max: testLimit}
-	f.parser.TakeDeflated()
+	f.parser.TakeDeflated(true)
 	f.parser.Release()
 	if err := f.feed(compressed(true, text, deflate("x"))); err != error(ErrReservedBits) {
 		t.Errorf("a released parser: %v", err)
@@ -250,7 +250,7 @@ func TestInflatingIsPooled(t *testing.T) {
 
 func TestACompressedMessageLeavesNothingInTheParser(t *testing.T) {
 	f := feeder{t: t, max: testLimit}
-	f.parser.TakeDeflated()
+	f.parser.TakeDeflated(true)
 	for _, b := range join(compressed(false, text, deflate(longText)), client(true, cont, "")) {
 		if err := f.feed([]byte{b}); err != nil {
 			t.Fatal(err)

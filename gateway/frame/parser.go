@@ -43,16 +43,21 @@ type Parser struct {
 	failed *Error  // once set, all that Next returns
 }
 
-// Flags of a parser, in one byte: it is in every socket.
+// Flags of a parser.
 const (
 	finFlag       = 1 << iota // the frame is the message's last
 	deflatedFlag              // the message is compressed
 	takesDeflated             // permessage-deflate was negotiated
 )
 
-// TakeDeflated has the parser take compressed messages (RFC 7692), which it does not at first, nor after
-// Release.
-func (p *Parser) TakeDeflated() { p.flags |= takesDeflated }
+// TakeDeflated says whether the parser takes compressed messages (RFC 7692), which it does not at first, nor
+// after Release.
+func (p *Parser) TakeDeflated(negotiated bool) {
+	p.flags &^= takesDeflated
+	if negotiated {
+		p.flags |= takesDeflated
+	}
+}
 
 // Next takes bytes from data, says how many it used, and returns at most one event; ok says whether.
 // With ok false and no error it has used all of data. It changes data (unmasks it in place) and does
