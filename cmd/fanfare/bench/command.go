@@ -60,6 +60,13 @@ func parse(args []string, stderr io.Writer) (cfg Config, asJSON bool, err error)
 	fs.Func("url", "`URL` of an instance; again, or several with commas: sockets are spread over them (default ws://127.0.0.1:8080/ws)",
 		func(s string) error { cfg.URLs = append(cfg.URLs, strings.Split(s, ",")...); return nil })
 	fs.StringVar(&cfg.Token, "token", "", "`token` to send as Authorization: Bearer")
+	fs.Func("compression", "`what` the sockets negotiate: off or deflate (default off)", func(s string) error {
+		if s != "off" && s != "deflate" {
+			return errors.New("want off or deflate")
+		}
+		cfg.Compression = s == "deflate"
+		return nil
+	})
 	fs.IntVar(&cfg.Sockets, "sockets", 100, "sockets in all")
 	fs.IntVar(&cfg.Rooms, "rooms", 1, "rooms that the sockets are spread over; 0: join none, only with --idle")
 	fs.IntVar(&cfg.RoomsPerSocket, "rooms-per-socket", 1, "rooms each socket joins")

@@ -37,6 +37,8 @@ type Config struct {
 	URLs  []string // of the instances, ws:// only; sockets are spread over them; default ws://127.0.0.1:8080/ws
 	Token string   // sent as "Authorization: Bearer"; default none
 
+	Compression bool // negotiate permessage-deflate, and inflate what comes; default false
+
 	Sockets        int     // to open in all; default 100
 	Rooms          int     // sockets are spread over them; default 1; negative: join none (needs Idle)
 	RoomsPerSocket int     // rooms each socket joins; default 1

@@ -9,6 +9,7 @@ type counts struct {
 	delivered                      int64 // late ones included, duplicates not
 	lost, duplicates, outOfOrder   int64
 	corrupt, strays                int64
+	compressed                     int64 // messages that came so
 }
 
 // alive is the number of sockets that are open.

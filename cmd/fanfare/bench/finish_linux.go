@@ -10,7 +10,7 @@ import (
 
 // describe is the configuration as the report repeats it.
 func (r *run) describe() Setup {
-	s := Setup{URLs: r.URLs, Sockets: r.Sockets, Rooms: max(r.Rooms, 0), RoomsPerSocket: r.RoomsPerSocket, Threads: r.Threads, Idle: r.Idle}
+	s := Setup{URLs: r.URLs, Sockets: r.Sockets, Rooms: max(r.Rooms, 0), RoomsPerSocket: r.RoomsPerSocket, Threads: r.Threads, Idle: r.Idle, Compression: r.Compression}
 	if r.Idle {
 		return s
 	}
@@ -40,6 +40,7 @@ func (r *run) finish(rep *Report) {
 		rep.Latency = Latency{P50: us(h.quantile(0.5)), P90: us(h.quantile(0.9)), P99: us(h.quantile(0.99)),
 			P999: us(h.quantile(0.999)), Max: us(time.Duration(h.max))}
 	}
+	rep.Compressed = c.compressed
 	rep.Errors = maps.Clone(r.faults)
 }
 
@@ -141,4 +142,5 @@ func (c *counts) add(o *counts) {
 	c.outOfOrder += o.outOfOrder
 	c.corrupt += o.corrupt
 	c.strays += o.strays
+	c.compressed += o.compressed
 }
