@@ -76,6 +76,7 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 		APIKey:         o.APIKey,
 		TrustedProxies: o.TrustedProxies,
 		Serve:          o.Serve,
+		Deflate:        o.Compression == "deflate",
 		MaxRooms:       o.MaxRooms, Rate: o.Rate, Burst: o.Burst, Drain: o.Drain, DrainDelay: o.DrainDelay,
 		Loop: loop.Config{
 			Transport:  loop.Transport(o.Transport),

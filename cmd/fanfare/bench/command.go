@@ -64,6 +64,13 @@ func Parse(args []string, stderr io.Writer) (cfg Config, asJSON bool, err error)
 	fs.StringVar(&cfg.Token, "token", "", "`token` to send as Authorization: Bearer")
 	fs.BoolVar(&cfg.Users, "users", false, "each socket is a user of its own, named in the token parameter (servers with --auth none)")
 	fs.StringVar(&cfg.Key, "jwt-key", "", "each socket is a user of its own, with an HS256 token signed with this `secret`")
+	fs.Func("compression", "`what` the sockets negotiate: off or deflate (default off)", func(s string) error {
+		if s != "off" && s != "deflate" {
+			return errors.New("want off or deflate")
+		}
+		cfg.Compression = s == "deflate"
+		return nil
+	})
 	fs.IntVar(&cfg.Sockets, "sockets", 100, "sockets in all")
 	fs.IntVar(&cfg.Rooms, "rooms", 1, "rooms that the sockets are spread over; 0: join none, only with --idle or --ingest")
 	fs.IntVar(&cfg.RoomsPerSocket, "rooms-per-socket", 1, "rooms each socket joins")

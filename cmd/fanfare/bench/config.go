@@ -39,6 +39,8 @@ type Config struct {
 	Users bool     // each socket is a user of its own, named in the token parameter, for servers with --auth none
 	Key   string   // each socket is a user of its own, with an HS256 token signed with this secret; default none
 
+	Compression bool // negotiate permessage-deflate, and inflate what comes; default false
+
 	Sockets        int     // to open in all; default 100
 	Rooms          int     // sockets are spread over them; default 1; negative: join none (needs Idle or Ingest)
 	RoomsPerSocket int     // rooms each socket joins; default 1

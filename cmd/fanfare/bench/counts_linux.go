@@ -10,6 +10,7 @@ type counts struct {
 	lost, duplicates, outOfOrder   int64
 	corrupt, strays                int64
 	acked, replayed, rejoined      int64
+	compressed                     int64 // messages that came so
 }
 
 // alive is the number of sockets that are open.

@@ -10,7 +10,7 @@ import (
 
 // describe is the configuration as the report repeats it.
 func (r *run) describe() Setup {
-	s := Setup{URLs: r.URLs, Sockets: r.Sockets, Rooms: max(r.Rooms, 0), RoomsPerSocket: r.RoomsPerSocket, Threads: r.Threads, Idle: r.Idle,
+	s := Setup{URLs: r.URLs, Sockets: r.Sockets, Rooms: max(r.Rooms, 0), RoomsPerSocket: r.RoomsPerSocket, Threads: r.Threads, Idle: r.Idle, Compression: r.Compression,
 		Identity: r.identity(), Ingest: r.Ingest, Stalled: r.Stalled, Storm: r.Storm, Resume: r.Resume}
 	if r.Idle {
 		return s
@@ -52,6 +52,7 @@ func (r *run) finish(rep *Report) {
 		rep.Latency = h.latency()
 		rep.Latencies = h.bars()
 	}
+	rep.Compressed = c.compressed
 	rep.Errors = maps.Clone(r.faults)
 }
 
@@ -156,4 +157,5 @@ func (c *counts) add(o *counts) {
 	c.acked += o.acked
 	c.replayed += o.replayed
 	c.rejoined += o.rejoined
+	c.compressed += o.compressed
 }

@@ -43,9 +43,10 @@ type loop struct {
 	checks
 	sender
 	ingest
-	counts counts
-	shown  shownCounts
-	done   atomic.Uint64 // own messages that all members have
+	inflater *inflater // with Config.Compression
+	counts   counts
+	shown    shownCounts
+	done     atomic.Uint64 // own messages that all members have
 }
 
 func newLoop(r *run, id int) (*loop, error) {
@@ -55,6 +56,9 @@ func newLoop(r *run, id int) (*loop, error) {
 	}
 	l.buf = make([]byte, max(256<<10, 2*r.Size+64<<10))
 	l.checks.init(r, len(l.sockets))
+	if r.Compression {
+		l.inflater = newInflater(len(l.buf))
+	}
 	l.sender.init(r, id)
 	l.ingest.init(r, l.quota)
 	var err error

@@ -59,7 +59,7 @@ func (l *loop) connected(s *socket) {
 // upgraded reads the answer to the upgrade; it returns what comes after it, or
 // false if there is nothing further to read.
 func (l *loop) upgraded(s *socket, b []byte) ([]byte, bool) {
-	n, reason := readUpgrade(b)
+	n, reason := readUpgrade(b, l.r.Compression)
 	if reason != "" {
 		l.end(s, reason)
 		return nil, false

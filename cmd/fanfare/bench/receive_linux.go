@@ -52,9 +52,12 @@ func (l *loop) consume(s *socket, b []byte) []byte {
 		if n == 0 {
 			return b
 		}
-		if first == finBit|opText {
+		switch {
+		case first == finBit|opText:
 			l.message(s, payload)
-		} else {
+		case first&rsv1Bit != 0:
+			l.compressed(s, first, payload)
+		default:
 			l.otherFrame(s, first, payload)
 		}
 		if s.state == ended {

@@ -26,7 +26,8 @@ type Report struct {
 	PublishedPerSecond  float64 `json:"published_per_second"`
 	Deliveries          int64   `json:"deliveries"` // while measuring
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
-	Latency             Latency `json:"latency_us"` // publish to receive, while measuring
+	Latency             Latency `json:"latency_us"`                    // publish to receive, while measuring
+	Compressed          int64   `json:"compressed_messages,omitempty"` // that came so, warm-up included
 
 	Latencies []Bucket `json:"latency_histogram,omitempty"` // the same, eight buckets for each doubling
 
@@ -59,6 +60,7 @@ type Setup struct {
 	Stalled        int      `json:"stalled,omitempty"`  // sockets that read nothing
 	Storm          int      `json:"storm,omitempty"`    // sockets that arrive at once
 	Resume         int      `json:"resume,omitempty"`   // messages that each member asks for at the end
+	Compression    bool     `json:"compression,omitempty"`
 }
 
 // Latency is publish-to-receive, in µs. At a rate it counts from when a message was due, so
@@ -175,6 +177,9 @@ func (r Report) printMessages(line func(name, format string, args ...any)) {
 	line("load", "%d publisher(s), %s, %d bytes of data, measured for %.1f s", r.Config.Publishers, how, r.Config.Size, r.Seconds)
 	line("published", "%s/s", grouped(int64(r.PublishedPerSecond+0.5)))
 	line("deliveries", "%s/s", grouped(int64(r.DeliveriesPerSecond+0.5)))
+	if r.Config.Compression {
+		line("", "%s messages came compressed", grouped(r.Compressed))
+	}
 	l := r.Latency
 	line("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", span(l.P50), span(l.P90), span(l.P99), span(l.P999), span(l.Max))
 	line("checks", "%s lost, %s duplicates, %s out of order, %s members disagree on the order (%s not compared)",

@@ -119,7 +119,7 @@ func newRun(cfg Config, progress io.Writer) (*run, error) {
 		arrived: make(chan struct{}, 2*cfg.Threads), failed: make(chan error, cfg.Threads),
 		faults: map[string]int{}}
 	for _, raw := range cfg.URLs {
-		t, err := newTarget(raw, cfg.Token)
+		t, err := newTarget(raw, cfg.Token, cfg.Compression)
 		if err != nil {
 			return nil, err
 		}

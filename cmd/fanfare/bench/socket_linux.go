@@ -67,7 +67,7 @@ var accepted = func() string {
 }()
 
 // newTarget resolves one URL.
-func newTarget(raw, token string) (target, error) {
+func newTarget(raw, token string, compression bool) (target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return target{}, err
@@ -85,6 +85,9 @@ func newTarget(raw, token string) (target, error) {
 	var req strings.Builder
 	fmt.Fprintf(&req, "Host: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", u.Host)
 	fmt.Fprintf(&req, "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: fanfare.v1\r\n", key)
+	if compression {
+		req.WriteString("Sec-WebSocket-Extensions: " + deflateOffer + "\r\n")
+	}
 	if token != "" {
 		fmt.Fprintf(&req, "Authorization: Bearer %s\r\n", token)
 	}
@@ -137,8 +140,8 @@ func bindSource(fd, nth int) error {
 const maxHeader = 16 << 10
 
 // readUpgrade reads the answer to the upgrade at the start of b; length 0: not all
-// of it is there. A reason says why the answer is no.
-func readUpgrade(b []byte) (length int, reason string) {
+// of it is there. A reason says why the answer is no, or is not that on compression.
+func readUpgrade(b []byte, compression bool) (length int, reason string) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	switch {
 	case end < 0 && len(b) > maxHeader:
@@ -156,6 +159,8 @@ func readUpgrade(b []byte) (length int, reason string) {
 		return 0, fmt.Sprintf("HTTP %.40s", status)
 	case !bytes.Contains(head, []byte(": "+accepted+"\r\n")):
 		return 0, "a wrong Sec-WebSocket-Accept"
+	case compression != agreedOnDeflate(head):
+		return 0, "a server that does not compress when asked, or does unasked"
 	}
 	return end + 4, ""
 }
