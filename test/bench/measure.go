@@ -132,6 +132,9 @@ func (l load) once(ctx context.Context, o options) (rep bench.Report, more figur
 		more["round trip"], probeErr = p.stop()
 		err = errors.Join(err, probeErr)
 	}
+	if err == nil && cfg.Compression && rep.Compressed == 0 {
+		err = errors.New("nothing came compressed")
+	}
 	return rep, more, errors.Join(err, stop())
 }
 
