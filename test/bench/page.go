@@ -17,8 +17,8 @@ const limited = 0.95
 
 const intro = `# Performance
 
-Written by ` + "`test/bench/run`" + `; run it again to have the figures of your machine. Do not edit: what is to be said by hand is in
-[performance/notes.md](performance/notes.md), the raw results are in [performance/results.json](performance/results.json).
+Written by ` + "`test/bench/run`" + `; run it again to have the figures of your machine. Do not edit: what is to be said by hand goes into
+performance/notes.md, which becomes part of this page; the raw results are in [performance/results.json](performance/results.json).
 
 Fanfare and a bare baseline ([test/bench/baseline](../test/bench/baseline/baseline.c): C, one thread, frames a message once and calls send(2) for
 every socket, nothing else) get the same load from the same generator, ` + "`fanfare bench`" + `, over loopback. What counts is the ratio: the median

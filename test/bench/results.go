@@ -118,7 +118,7 @@ func (r results) others() (middle, most float64) {
 		}
 	}
 	for _, x := range v {
-		if !(most >= x) {
+		if x > most { // which NaN is not
 			most = x
 		}
 	}
