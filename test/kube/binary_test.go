@@ -100,6 +100,35 @@ func TestTheSchemaKnowsEveryOption(t *testing.T) {
 	}
 }
 
+// What the schema lets be chosen from is what the binary chooses from. It says so itself, when it is
+// given something else.
+func TestTheSchemaHasTheBinarysChoices(t *testing.T) {
+	wants := regexp.MustCompile(`--([a-z-]+) "none-of-them": want ([a-z_]+(?: or [a-z_]+)*)`)
+	seen := 0
+	for _, name := range flags(t) {
+		out, _ := exec.Command(built(t), "serve", "--"+name+"=none-of-them", "--history=-1").CombinedOutput() // ends in any case
+		m := wants.FindStringSubmatch(string(out))
+		if m == nil || m[1] != name {
+			continue
+		}
+		seen++
+		for _, choice := range append(strings.Split(m[2], " or "), "none-of-them") {
+			doc := "config: {" + name + ": " + choice + "}"
+			if name == "serve" {
+				doc = "config: {serve: [" + choice + "]}"
+			}
+			_, err := render(loadChart(t), values(t, doc))
+			refused := err != nil && strings.Contains(err.Error(), "/config/"+name)
+			if refused != (choice == "none-of-them") {
+				t.Errorf("%s: %v", doc, err)
+			}
+		}
+	}
+	if seen < 7 {
+		t.Errorf("only %d flags told what they want", seen)
+	}
+}
+
 // All that the chart hands to the binary are options that it has.
 func TestTheChartSetsOnlyOptionsThatThereAre(t *testing.T) {
 	known := flags(t)

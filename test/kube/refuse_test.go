@@ -63,6 +63,7 @@ func TestValuesThatCannotBeAreRefused(t *testing.T) {
 
 		// What does not go together.
 		{"replicaCount: 2", "replicaCount 2 needs Redis"},
+		{"config: {ack-replicas: 1}", "config.ack-replicas is for a Redis"},
 		{"autoscaling: {enabled: true}", "autoscaling.enabled needs Redis"},
 		{"redis: {url: 'redis://r', bundled: {enabled: true}}", "redis.url and redis.bundled.enabled"},
 		{"redis: {url: 'redis://r'}\nsecrets: {redisURL: {name: a}}", "redis.url and secrets.redisURL"},
@@ -72,6 +73,7 @@ func TestValuesThatCannotBeAreRefused(t *testing.T) {
 		{"secrets: {jwtPublicKeys: {name: a}}", "config.auth: jwt, which is not set"},
 		{"config: {auth: jwt}", "needs a key"},
 		{"config: {auth: [jwt]}", "needs a key"},
+		{"secrets: {tls: {name: a}}\nconfig: {transport: epoll}", "leave it at auto"},
 		{"networkPolicy: {apiFrom: [{podSelector: {}}]}", "name a Secret in secrets.apiKey"},
 		{"redis: {url: 'redis://r'}\nautoscaling: {enabled: true, socketsPerPod: 20000}", "below config.max-sockets 20000"},
 		{"redis: {url: 'redis://r'}\nautoscaling: {enabled: true, minReplicas: 30}", "above autoscaling.maxReplicas 20"},

@@ -5,6 +5,7 @@
 {{- if not $shared -}}
   {{- if $v.autoscaling.enabled }}{{ fail "autoscaling.enabled needs Redis, else instances do not know each other: set redis.url, secrets.redisURL, or redis.bundled.enabled to try it out" }}{{ end -}}
   {{- if gt (include "fanfare.replicas" . | int) 1 }}{{ fail (printf "replicaCount %s needs Redis, else instances do not know each other: set redis.url, secrets.redisURL, or redis.bundled.enabled to try it out" (include "fanfare.replicas" .)) }}{{ end -}}
+  {{- if index $v.config "ack-replicas" }}{{ fail "config.ack-replicas is for a Redis with replicas: set redis.url or secrets.redisURL" }}{{ end -}}
 {{- end -}}
 {{- $from := list -}}
 {{- if $v.redis.url }}{{ $from = append $from "redis.url" }}{{ end -}}
@@ -18,6 +19,7 @@
 {{- $keys := or $v.secrets.jwtKey.name $v.secrets.jwtPublicKeys.name -}}
 {{- if and $keys (not $jwt) }}{{ fail "secrets.jwtKey and secrets.jwtPublicKeys are for config.auth: jwt, which is not set" }}{{ end -}}
 {{- if and $jwt (not $keys) }}{{ fail "config.auth: jwt needs a key: name a Secret in secrets.jwtKey or secrets.jwtPublicKeys" }}{{ end -}}
+{{- if and $v.secrets.tls.name (has (index $v.config "transport") (list "epoll" "io_uring")) }}{{ fail (printf "config.transport %s cannot do TLS, which secrets.tls asks for: leave it at auto" (index $v.config "transport")) }}{{ end -}}
 {{- if and $v.networkPolicy.enabled $v.networkPolicy.apiFrom (not $v.secrets.apiKey.name) }}{{ fail "networkPolicy.apiFrom lets backends reach /api/publish, which answers them only with a key: name a Secret in secrets.apiKey" }}{{ end -}}
 {{- if $v.autoscaling.enabled -}}
   {{- $most := index $v.config "max-sockets" -}}
