@@ -2,7 +2,7 @@ package kube
 
 import (
 	"encoding/json"
-	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,27 +13,29 @@ import (
 	"testing"
 )
 
-// binary is cmd/fanfare of this tree, built once.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "fanfare-kube")
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.Command("go", "build", "-o", dir, "./cmd/fanfare")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(err, errors.New(string(out)))
-	}
-	return filepath.Join(dir, "fanfare"), nil
-})
+var tempDir string // of this run; static after TestMain
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
+	dir, err := os.MkdirTemp("", "fanfare-kube")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	tempDir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
 	os.Exit(code)
 }
+
+// binary is cmd/fanfare of this tree, built once.
+var binary = sync.OnceValues(func() (string, error) {
+	cmd := exec.Command("go", "build", "-o", tempDir, "./cmd/fanfare")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the binary: %w\n%s", err, out)
+	}
+	return filepath.Join(tempDir, "fanfare"), nil
+})
 
 func built(t *testing.T) string {
 	t.Helper()

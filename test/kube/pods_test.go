@@ -245,9 +245,11 @@ func TestSecretsAreReferences(t *testing.T) {
 	}
 	w = mustRender(t, examples(t)["gateway-api"])
 	d, _ := w.gateway(t)
-	for _, v := range d.Spec.Template.Spec.Volumes {
-		if v.Name == "jwt" && (v.Secret.SecretName != "issuer-keys" || v.Secret.Items[0].Key != "keys.pem" || *v.Secret.DefaultMode != 0o440) {
-			t.Errorf("%+v", v.Secret)
-		}
+	i := slices.IndexFunc(d.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == "jwt" })
+	if i < 0 {
+		t.Fatal("no volume with the public keys")
+	}
+	if s := d.Spec.Template.Spec.Volumes[i].Secret; s.SecretName != "issuer-keys" || s.Items[0].Key != "keys.pem" || *s.DefaultMode != 0o440 {
+		t.Errorf("%+v", s)
 	}
 }
