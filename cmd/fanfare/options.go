@@ -34,6 +34,8 @@ type options struct {
 	HandshakeTimeout, Ping, Idle, Drain, DrainDelay time.Duration
 	Slow, Transport, LogLevel, LogFormat            string
 	Serve                                           list
+
+	from map[string]string // where an option's value is from, by its name: flag, environment, file
 }
 
 // flags binds the options to a flag set, which knows names, units, defaults and help. README.md has
