@@ -18,6 +18,7 @@ const sockets = 300
 // The phases build on one another: the subscribers of the first stay to the last, and what they have
 // seen is judged at the end of each.
 func TestComposeUnderLoad(t *testing.T) {
+	t.Parallel()
 	p := up(t, "fanfare-test", 3, "", "gateway", "haproxy", "redis", "prometheus")
 	t.Run("the image is small and has no rights", func(t *testing.T) { image(t, p) })
 	t.Run("the demo page and the chat are served through the balancer", func(t *testing.T) { chat(t, p) })

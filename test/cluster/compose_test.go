@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +25,9 @@ const (
 	commandTimeout = 5 * time.Minute
 	poll           = 200 * time.Millisecond
 )
+
+// building is of the image, once for all projects.
+var building sync.Once
 
 // project is one that Compose has brought up.
 type project struct {
@@ -50,7 +54,7 @@ func up(t testing.TB, name string, replicas int, file string, services ...string
 	if slices.Contains(services, "prometheus") && p.grafana() {
 		services = append(services, "grafana")
 	}
-	p.compose("build", "gateway")
+	building.Do(func() { p.compose("build", "gateway") })
 	p.compose(append([]string{"up", "--detach", "--wait", "--scale", "gateway=" + strconv.Itoa(replicas)}, services...)...)
 	return p
 }

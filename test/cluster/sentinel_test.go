@@ -9,6 +9,7 @@ import (
 
 // With --ack-replicas 1 an acknowledged message is on a replica, and a failover loses none.
 func TestComposeWithSentinelFailsOverWithoutLoss(t *testing.T) {
+	t.Parallel()
 	p := up(t, "fanfare-test-sentinel", 2, "compose.sentinel.yml", "gateway", "haproxy")
 	l := subscribe(t, p.address("haproxy", 8080), 60)
 	before := l.lost()
