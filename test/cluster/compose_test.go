@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fanfare-ws/fanfare/client"
 )
 
 const (
@@ -171,6 +173,26 @@ func (p *project) scale(n int) {
 			}
 		}
 		return len(all) == n
+	})
+}
+
+// balanced waits until the balancer gives sockets to n instances.
+func (p *project) balanced(n int) {
+	p.t.Helper()
+	url := "ws://" + p.address("haproxy", 8080) + "/ws"
+	until(p.t, fmt.Sprintf("%d sockets are on %d instances", n, n), func() bool {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		on := make(map[string]bool)
+		for range n {
+			c, err := client.Dial(ctx, url, client.Options{})
+			if err != nil {
+				return false
+			}
+			defer c.Close()
+			on[c.Welcome().Instance] = true
+		}
+		return len(on) == n
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 func TestComposeWithSentinelFailsOverWithoutLoss(t *testing.T) {
 	t.Parallel()
 	p := up(t, "fanfare-test-sentinel", 2, "compose.sentinel.yml", "gateway", "haproxy")
+	p.balanced(2)
 	l := subscribe(t, p.address("haproxy", 8080), 60)
 	before := l.lost()
 	master := func(of string) string {
