@@ -35,6 +35,8 @@ type options struct {
 	Slow, Transport, Compression                    string
 	LogLevel, LogFormat                             string
 	Serve                                           list
+
+	from map[string]string // where an option's value is from, by its name: flag, environment, file
 }
 
 // flags binds the options to a flag set, which knows names, units, defaults and help. README.md has
