@@ -36,18 +36,18 @@ func metric(t *testing.T, p *fanfaretest.Process, name string) float64 {
 // A browser negotiates compression by itself; neither it nor the page is told of it here.
 func TestABrowserCompresses(t *testing.T) {
 	a := fanfaretest.Start(t, "--compression", "deflate")
-	browser := startBrowser(t)
-	alice, bob := openTab(t, browser, a.PageURL+"?name=alice&room=chat"), openTab(t, browser, a.PageURL+"?name=bob&room=chat")
-	alice.await("#roster li", "bob")
-	bob.await("#roster li", "alice")
+	chromium := Start(t)
+	alice, bob := Open(t, chromium, a.PageURL+"?name=alice&room=chat"), Open(t, chromium, a.PageURL+"?name=bob&room=chat")
+	alice.Await("#roster li", "bob")
+	bob.Await("#roster li", "alice")
 	if n := metric(t, a, "fanfare_sockets_compressed_total"); n != 2 {
 		t.Errorf("%v sockets negotiated compression", n)
 	}
 	in, out := metric(t, a, "fanfare_received_bytes_total"), metric(t, a, "fanfare_sent_bytes_total")
 	long := strings.Repeat("the same again and again, ", 150)
-	alice.do(chromedp.SetValue("#text", long), chromedp.SendKeys("#text", "\n"))
-	for _, p := range []*tab{alice, bob} {
-		p.await(".message .body", strings.TrimSpace(long))
+	alice.Do(chromedp.SetValue("#text", long), chromedp.SendKeys("#text", "\n"))
+	for _, p := range []*Tab{alice, bob} {
+		p.Await(".message .body", strings.TrimSpace(long))
 	}
 	in, out = metric(t, a, "fanfare_received_bytes_total")-in, metric(t, a, "fanfare_sent_bytes_total")-out
 	if size := float64(len(long)); in > size/2 || out > size/2 {
