@@ -48,6 +48,8 @@ type Config struct {
 	Rate, Burst int
 	// DrainDelay is for how long a stopping instance goes on serving, not ready any more; default 0.
 	DrainDelay time.Duration
+	// Deflate has sockets compress messages if the client offers it (permessage-deflate, RFC 7692).
+	Deflate bool
 	// Drain is the time that closing the sockets may take after that; default 20 s.
 	Drain time.Duration
 	// Loop configures the engine. The gateway fills in its clock, observers and logger.

@@ -143,7 +143,7 @@ func (d door) Admit(block []byte, p loop.Peer, full bool) loop.Verdict {
 	if end == loop.Unauthorized && gw.cfg.RejectHTTP {
 		return refusal(d.reject(rejectAuth, "401 Unauthorized", "missing or invalid credential", "WWW-Authenticate: Bearer"))
 	}
-	response, err := upgrade(block, r, where == fanfareRoute)
+	response, deflates, err := upgrade(block, r, where == fanfareRoute, gw.cfg.Deflate)
 	if err != nil {
 		d.gw.metrics.rejected[rejectMalformed].Add(1)
 		return refusal(response)
@@ -156,7 +156,7 @@ func (d door) Admit(block []byte, p loop.Peer, full bool) loop.Verdict {
 		gw.metrics.rejected[rejectForbidden].Add(1)
 		proto = protocol.Refused{Outcome: end}
 	}
-	s := newSession(gw, proto, who)
+	s := newSession(gw, proto, who, deflates)
 	if gw.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.extra().client = gw.proxies.client(p.Addr().Addr(), strings.TrimPrefix(r.forwardedFor, ",")).String()
 	}
@@ -257,8 +257,9 @@ func chatNames(r *request) (id, room string, err error) {
 	return id, room, protocol.CheckRoom(room)
 }
 
-// upgrade makes the 101 answer to a header block, or another with an error.
-func upgrade(block []byte, r request, fanfare bool) ([]byte, error) {
+// upgrade makes the 101 answer to a header block, or another with an error. With deflate, compression is
+// negotiated; deflates tells whether it was.
+func upgrade(block []byte, r request, fanfare, deflate bool) (response []byte, deflates bool, err error) {
 	if !r.upgradeAlone || r.upgrades > 1 || r.connections > 1 {
 		block = canonical(block)
 	}
@@ -266,15 +267,19 @@ func upgrade(block []byte, r request, fanfare bool) ([]byte, error) {
 	if fanfare && slices.Contains(r.handshake.Protocols, protocol.Subprotocol) {
 		u.ProtocolCustom = func([]byte) (string, bool) { return protocol.Subprotocol, true }
 	}
+	var d deflation
+	if deflate {
+		u.Negotiate = d.answer
+	}
 	out := bytes.NewBuffer(make([]byte, 0, 256))
-	_, err := u.Upgrade(struct {
+	_, err = u.Upgrade(struct {
 		io.Reader
 		io.Writer
 	}{bytes.NewReader(block), out})
 	if err != nil && out.Len() == 0 {
 		out.WriteString("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 	}
-	return out.Bytes(), err
+	return out.Bytes(), d.agreed, err
 }
 
 // canonical rewrites Upgrade and Connection headers that name more than is needed, or come more than

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"time"
 
+	"github.com/fanfare-ws/fanfare/gateway/frame"
 	"github.com/fanfare-ws/fanfare/gateway/loop"
 	"github.com/fanfare-ws/fanfare/gateway/protocol"
 	"github.com/fanfare-ws/fanfare/pubsub"
@@ -23,7 +24,11 @@ type kept struct {
 }
 
 func (k *kept) frame(enc loop.Encoding) []byte {
-	if k.frames[enc] == nil {
+	switch {
+	case k.frames[enc] != nil:
+	case enc&protocol.Deflated != 0:
+		k.frames[enc] = frame.Deflate(k.frame(enc &^ protocol.Deflated))
+	default:
 		size := len(k.m.Payload) + len(k.m.Target.Name) + len(k.m.From) + 96
 		k.frames[enc] = protocol.Encode(make([]byte, 0, size), enc, &k.m)
 	}
@@ -169,9 +174,10 @@ func (h *hub) gap(in *interest, to pubsub.Position) {
 	in.pos = to
 	h.shrink(in, 0, 0)
 	h.gw.metrics.gaps.Inc()
+	notice := protocol.EncodeGap(in.target.Name, to)
 	h.post(in, &loop.Broadcast{
 		Room: in.target.Name, Position: to,
-		Frames: [loop.Encodings][]byte{protocol.JSON: protocol.EncodeGap(in.target.Name, to)},
+		Frames: [loop.Encodings][]byte{protocol.JSON: notice, protocol.JSON | protocol.Deflated: notice},
 	})
 }
 

@@ -165,3 +165,23 @@ type fuzzPeer struct{ io.Reader }
 
 func (fuzzPeer) Addr() netip.AddrPort { return netip.AddrPort{} }
 func (fuzzPeer) TLS() bool            { return false }
+
+func TestAMessageIsCompressedOnceForAllLoops(t *testing.T) {
+	gw := testGateway(t, Config{Deflate: true, Loop: loop.Config{Loops: 2, Transport: loop.Goroutine}})
+	target := pubsub.Room("room")
+	in := &interest{target: target, members: make([][loop.Encodings]int32, 2), active: true}
+	const deflated = protocol.JSON | protocol.Deflated
+	in.members[0][deflated], in.members[1][deflated] = 1, 2
+	in.pos.Epoch = 1
+	m := &pubsub.Message{Target: target, Kind: pubsub.JSON, Payload: []byte(`"` + strings.Repeat("y", 2000) + `"`)}
+	m.Position = pubsub.Position{Epoch: 1, Offset: 1}
+	gw.hub.forward(in, m)
+	k := &in.window[0]
+	made := k.frames
+	if len(made[deflated]) == 0 || len(made[deflated]) >= len(made[protocol.JSON]) || made[protocol.Plain] != nil || made[protocol.Plain|protocol.Deflated] != nil {
+		t.Errorf("made were %d, %d, %d, %d bytes, for members who are all of encoding %d", len(made[0]), len(made[1]), len(made[2]), len(made[3]), deflated)
+	}
+	if again := k.frame(deflated); &again[0] != &made[deflated][0] { // who comes back gets the same bytes
+		t.Error("it was compressed again")
+	}
+}

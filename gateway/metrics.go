@@ -17,6 +17,7 @@ type metrics struct {
 	rejected                 map[string]*atomic.Uint64 // by reason; the map is static
 	published, publishFailed prometheus.Counter
 	gaps, recovered          prometheus.Counter
+	deflated                 prometheus.Counter
 	publish, delivery, tick  prometheus.Histogram
 	brokerUp                 prometheus.Gauge
 }
@@ -41,6 +42,7 @@ func newMetrics(r *prometheus.Registry) *metrics {
 	m.publishFailed = counter("fanfare_publish_failed_total", "Messages that the broker has not taken.")
 	m.gaps = counter("fanfare_gaps_total", "Gaps in rooms' histories that members here were told of.")
 	m.recovered = counter("fanfare_messages_recovered_total", "Messages from the history: of filled holes, and to sockets that came back.")
+	m.deflated = counter("fanfare_sockets_compressed_total", "Sockets that were opened with compression (--compression).")
 	m.publish = histogram("fanfare_publish_seconds", "From a message's arrival to the broker's acknowledgement.", latency)
 	m.delivery = histogram("fanfare_delivery_seconds", "From a message's arrival to its sending to members on the same instance.", latency)
 	m.tick = histogram("fanfare_loop_tick_seconds", "Length of an event loop's ticks.", prometheus.ExponentialBucketsRange(10e-6, 1, 16))

@@ -29,10 +29,12 @@ type session struct {
 	next, prev *session // the user's other sessions; guarded by users.mu
 	more       *more    // nil: zero
 
-	tokens  float32 // of the rate limit
-	taken   uint32  // when tokens was right, in ms on the gateway's clock, wrapping
-	greeted bool    // the protocol's Open was called
-	named   bool    // users knows of it
+	tokens   float32 // of the rate limit
+	taken    uint32  // when tokens was right, in ms on the gateway's clock, wrapping
+	charged  charge  // what Charge said, for Take
+	greeted  bool    // the protocol's Open was called
+	named    bool    // users knows of it
+	deflates bool    // compression was negotiated; static
 }
 
 // more is what only some sessions have, and mostly not for long.
@@ -41,15 +43,24 @@ type more struct {
 	pending []joining // joins under way, one a room
 }
 
+// charge is whether a message was counted against the rate already.
+type charge uint8
+
+const (
+	notCharged charge = iota
+	within
+	over
+)
+
 // joining is a join under way. The room's later joins and leaves wait for it, and are done in order.
 type joining struct {
 	room  string
 	after []func()
 }
 
-func newSession(gw *Gateway, p protocol.Protocol, who auth.Identity) *session {
+func newSession(gw *Gateway, p protocol.Protocol, who auth.Identity, deflates bool) *session {
 	// The name may be a part of the request's header block, which is not to be kept with it.
-	return &session{gw: gw, proto: p, user: strings.Clone(who.User), may: permissions(who)}
+	return &session{gw: gw, proto: p, user: strings.Clone(who.User), may: permissions(who), deflates: deflates}
 }
 
 func permissions(who auth.Identity) *auth.Permissions {
@@ -60,12 +71,22 @@ func permissions(who auth.Identity) *auth.Permissions {
 	return new(may)
 }
 
-func (s *session) encoding() loop.Encoding { return s.proto.Encoding() }
+// encoding in which the socket gets its messages.
+func (s *session) encoding() loop.Encoding {
+	if s.deflates {
+		return s.proto.Encoding() | protocol.Deflated
+	}
+	return s.proto.Encoding()
+}
 
 // Open registers the user, so that its messages come, and greets.
 func (s *session) Open(sock *loop.Socket) {
 	s.socket = sock
 	s.tokens, s.taken = float32(s.gw.cfg.Burst), s.milliseconds()
+	if s.deflates {
+		sock.TakeDeflated()
+		s.gw.metrics.deflated.Inc()
+	}
 	if _, refused := s.proto.(protocol.Refused); refused || s.user == "" {
 		s.greet()
 		return
@@ -88,6 +109,7 @@ func (s *session) greet() {
 func (s *session) Message(_ *loop.Socket, op ws.OpCode, payload []byte) {
 	s.greet() // a client that does not wait for its welcome still gets it first
 	s.proto.Message(s, op, payload)
+	s.charged = notCharged
 }
 
 // Skipped hands on that messages were left out.
@@ -134,8 +156,26 @@ func (s *session) Allow(room string, a auth.Action) bool {
 	return s.may == nil || s.may.Allow(room, a)
 }
 
-// Take is a token bucket: Burst at first, Rate more a second.
+// Take counts a message against the rate, unless Charge did, and reports whether it is within it.
 func (s *session) Take() bool {
+	if c := s.charged; c != notCharged {
+		s.charged = notCharged
+		return c == within
+	}
+	return s.take()
+}
+
+// Charge counts the message that comes next against the rate, before it is inflated.
+func (s *session) Charge() bool {
+	s.charged = over
+	if s.take() {
+		s.charged = within
+	}
+	return s.charged == within
+}
+
+// take is a token bucket: Burst at first, Rate more a second.
+func (s *session) take() bool {
 	rate := s.gw.cfg.Rate
 	if rate < 0 {
 		return true

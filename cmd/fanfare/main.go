@@ -1,6 +1,8 @@
 // Command fanfare is the gateway and its tools in one binary.
 //
 //	fanfare [serve]   run a gateway
+//	fanfare config    check a configuration and print what is in effect
+//	fanfare health    ask an instance on this machine whether it works
 //	fanfare bench     put load on a gateway and report what it does
 //	fanfare token     mint a token for development
 //	fanfare publish   publish one message through a gateway's API
@@ -32,6 +34,8 @@ var version = ""
 const usage = `fanfare is a WebSocket broadcast gateway.
 
   fanfare [serve]   run a gateway: with no flags alone, with --redis as one of many
+  fanfare config    check a configuration and print what is in effect
+  fanfare health    ask an instance on this machine whether it works
   fanfare bench     put load on a gateway and report what it does
   fanfare token     mint a token for development
   fanfare publish   publish one message through a gateway's API
@@ -62,6 +66,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	switch name {
 	case "serve":
 		return serve(ctx, args, stdout, stderr)
+	case "config":
+		return showConfig(args, stdout, stderr)
+	case "health":
+		return health(ctx, args, stdout)
 	case "bench":
 		return bench.Command(ctx, args, stdout, stderr)
 	case "token":

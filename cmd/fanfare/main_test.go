@@ -187,7 +187,7 @@ func TestVersionAndHelp(t *testing.T) {
 	if out, err := fanfare(t, "help"); err != nil || out != usage {
 		t.Errorf("help is %q, %v", out, err)
 	}
-	for _, command := range []string{"serve", "token", "publish", "tail"} {
+	for _, command := range []string{"serve", "config", "health", "token", "publish", "tail"} {
 		out, err := fanfare(t, command, "--help")
 		if !errors.Is(err, flag.ErrHelp) || !strings.Contains(out, "fanfare "+command) || !strings.Contains(out, "  --") {
 			t.Errorf("%s --help is %q, %v", command, out, err)

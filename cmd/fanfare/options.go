@@ -32,8 +32,11 @@ type options struct {
 	MaxMessage, MaxHeader, SlowLimit                size
 	MaxSockets, MaxRooms, Rate, Burst               int
 	HandshakeTimeout, Ping, Idle, Drain, DrainDelay time.Duration
-	Slow, Transport, LogLevel, LogFormat            string
+	Slow, Transport, Compression                    string
+	LogLevel, LogFormat                             string
 	Serve                                           list
+
+	from map[string]string // where an option's value is from, by its name: flag, environment, file
 }
 
 // flags binds the options to a flag set, which knows names, units, defaults and help. README.md has
@@ -80,6 +83,7 @@ func (o *options) flags() *flag.FlagSet {
 	fs.Var(&o.SlowLimit, "slow-limit", "`bytes` that a member may be behind")
 	fs.Var(&o.Serve, "serve", "`protocols` and pages that are on")
 	fs.StringVar(&o.Transport, "transport", "auto", "`how` sockets are served: io_uring or epoll (Linux, without TLS), goroutine (everywhere), or auto, the best that there is")
+	fs.StringVar(&o.Compression, "compression", "off", "`how` messages are compressed for clients that offer it, as browsers do: off or deflate (permessage-deflate)")
 	fs.StringVar(&o.LogLevel, "log-level", "info", "`least` that is logged: debug, info, warn or error")
 	fs.StringVar(&o.LogFormat, "log-format", "text", "`form` of the log: text or json")
 	return fs
@@ -99,6 +103,7 @@ func (o *options) check() error {
 	oneOf("reject", o.Reject, "close", "http")
 	oneOf("slow", o.Slow, "close", "skip")
 	oneOf("transport", o.Transport, "auto", "io_uring", "epoll", "goroutine")
+	oneOf("compression", o.Compression, "off", "deflate")
 	oneOf("log-level", o.LogLevel, "debug", "info", "warn", "error")
 	oneOf("log-format", o.LogFormat, "text", "json")
 	for _, a := range o.Auth {

@@ -27,13 +27,27 @@ func (o *options) read(args, environ []string, help io.Writer) error {
 		return flag.ErrHelp
 	}
 	given := make(map[string]bool)
+	o.from = make(map[string]string)
+	note := func(source string) {
+		for name := range given {
+			if o.from[name] == "" {
+				o.from[name] = source
+			}
+		}
+	}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	note("flag")
 	err = errors.Join(err, readEnv(fs, environ, given))
+	note("environment")
 	if o.Config != "" {
 		err = errors.Join(err, readFile(o.Config, fs, given, &o.Rooms))
 	}
+	note("file")
 	if err = errors.Join(err, o.check()); err != nil {
 		return fmt.Errorf("%w\nsee fanfare serve --help", err)
+	}
+	if o.Name == "" {
+		o.Name, _ = os.Hostname()
 	}
 	return nil
 }
@@ -92,7 +106,8 @@ func readEnv(fs *flag.FlagSet, environ []string, given map[string]bool) error {
 	return errors.Join(errs...)
 }
 
-// readFile sets what the file has and nothing else has given, and rooms, which only a file can give.
+// readFile sets what the file has and nothing else has given, which it then counts as given, and
+// rooms, which only a file can give.
 func readFile(path string, fs *flag.FlagSet, given map[string]bool, rooms *pubsub.Retentions) error {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -139,6 +154,7 @@ func readFile(path string, fs *flag.FlagSet, given map[string]bool, rooms *pubsu
 			if err = fs.Set(name, text); err != nil {
 				err = fmt.Errorf("invalid value %q: %w", text, err)
 			}
+			given[name] = true
 		}
 		if err != nil {
 			bad("%s: %w", name, err)

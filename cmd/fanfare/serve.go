@@ -42,6 +42,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		cfg.Ops.Close()
 		return err
 	}
+	logStart(log, &o, cfg.Public.Addr(), cfg.Ops.Addr())
 	announce(stdout, &o, shown(cfg.Public.Addr()), shown(cfg.Ops.Addr()))
 	return gw.Run(ctx)
 }
@@ -76,6 +77,7 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 		APIKey:         o.APIKey,
 		TrustedProxies: o.TrustedProxies,
 		Serve:          o.Serve,
+		Deflate:        o.Compression == "deflate",
 		MaxRooms:       o.MaxRooms, Rate: o.Rate, Burst: o.Burst, Drain: o.Drain, DrainDelay: o.DrainDelay,
 		Loop: loop.Config{
 			Transport:  loop.Transport(o.Transport),
@@ -83,9 +85,6 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 			SlowLimit: int(o.SlowLimit), SlowSkip: o.Slow == "skip",
 			HandshakeTimeout: o.HandshakeTimeout, Ping: o.Ping, Idle: o.Idle,
 		},
-	}
-	if cfg.Name == "" {
-		cfg.Name, _ = os.Hostname()
 	}
 	var err error
 	cfg.Origins, err = auth.NewOrigins(o.Origins)
@@ -113,13 +112,21 @@ func wire(o *options, log *slog.Logger, registry *prometheus.Registry) (gateway.
 	return cfg, errors.Join(errs...)
 }
 
-// listen opens both ports.
-func listen(o *options) (public, ops net.Listener, err error) {
-	var cert tls.Certificate
+// certificate is that of --tls-cert, or none.
+func certificate(o *options) (cert tls.Certificate, err error) {
 	if o.TLSCert != "" {
 		if cert, err = tls.LoadX509KeyPair(o.TLSCert, o.TLSKey); err != nil {
-			return nil, nil, fmt.Errorf("--tls-cert: %w", err)
+			err = fmt.Errorf("--tls-cert: %w", err)
 		}
+	}
+	return cert, err
+}
+
+// listen opens both ports.
+func listen(o *options) (public, ops net.Listener, err error) {
+	cert, err := certificate(o)
+	if err != nil {
+		return nil, nil, err
 	}
 	var plain net.ListenConfig
 	plain.SetMultipathTCP(false) // sockets on it cost more, and no browser speaks it

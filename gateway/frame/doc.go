@@ -34,6 +34,12 @@
 // A declared length is checked against the message limit, summed over fragments, as soon as the header
 // is complete. Text is checked as UTF-8 as it comes, to the byte. A parser that failed stays failed.
 //
+// # Compression
+//
+// A parser that was told to [Parser.TakeDeflated] also takes messages compressed by permessage-deflate
+// (RFC 7692), and hands them out as they came; [Parser.Inflate] inflates one, bounded. [Deflate] compresses a
+// frame. What both need is pooled and kept by nobody between messages.
+//
 // # Concurrency
 //
 // A Parser belongs to one goroutine at a time; the functions may be called from any.

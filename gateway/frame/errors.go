@@ -24,6 +24,7 @@ var (
 	ErrLengthHighBit      = &Error{ws.StatusProtocolError, "length has its high bit set"}    // RFC 6455 §5.2
 	ErrClosePayload       = &Error{ws.StatusProtocolError, "close payload of one byte"}      // RFC 6455 §5.5.1
 	ErrCloseCode          = &Error{ws.StatusProtocolError, "invalid close code"}             // RFC 6455 §7.4
+	ErrCorrupt            = &Error{ws.StatusProtocolError, "compressed data is corrupt"}     // RFC 7692 §7.2.2
 	ErrMessageTooLarge    = &Error{ws.StatusMessageTooBig, "message too large"}              // RFC 6455 §10.4
 	ErrTextNotUTF8        = &Error{ws.StatusInvalidFramePayloadData, "text is not UTF-8"}    // RFC 6455 §8.1
 	ErrCloseReasonNotUTF8 = &Error{ws.StatusInvalidFramePayloadData, "reason is not UTF-8"}  // RFC 6455 §5.5.1

@@ -10,6 +10,7 @@ import (
 const (
 	finBit     = 0x80
 	rsvBits    = 0x70
+	rsv1Bit    = 0x40
 	opBits     = 0x0f
 	maskBit    = 0x80
 	lengthBits = 0x7f
@@ -76,11 +77,12 @@ func headerLen(second byte) int {
 // negotiated, and wants the whole header.
 func (p *Parser) checkStart(first, second byte) int {
 	op := ws.OpCode(first & opBits)
-	// permessage-deflate (RFC 7692 §6) comes in here: a socket that negotiated it may set RSV1, and
-	// that alone, on the frame that begins a message (Text, Binary). The message is then inflated
-	// before it is checked as UTF-8, and limited again while inflating.
+	reserved := first & rsvBits
+	if reserved == rsv1Bit && p.flags&takesDeflated != 0 && (op == ws.OpText || op == ws.OpBinary) {
+		reserved = 0 // the message is compressed (RFC 7692 §6)
+	}
 	switch {
-	case first&rsvBits != 0:
+	case reserved != 0:
 		p.failed = ErrReservedBits
 	case op.IsReserved():
 		p.failed = ErrReservedOpCode
@@ -126,15 +128,21 @@ func (p *Parser) beginFrame(head []byte, maxMessage int) {
 	}
 
 	p.op = ws.OpCode(head[0] & opBits)
-	p.fin = head[0]&finBit != 0
+	p.flags &^= finFlag
+	if head[0]&finBit != 0 {
+		p.flags |= finFlag
+	}
 	if p.op.IsData() {
-		// Nothing is allocated for a length that is only declared.
-		if int64(length) > int64(maxMessage)-int64(p.kept()) {
-			p.failed = ErrMessageTooLarge
-			return
-		}
 		if p.op != ws.OpContinuation {
 			p.messageOp = p.op
+			if head[0]&rsv1Bit != 0 {
+				p.flags |= deflatedFlag
+			}
+		}
+		// Nothing is allocated for a length that is only declared.
+		if int64(length) > int64(p.limit(maxMessage))-int64(p.kept()) {
+			p.failed = ErrMessageTooLarge
+			return
 		}
 	}
 	p.remain = int64(length)

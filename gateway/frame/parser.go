@@ -15,6 +15,9 @@ type Event struct {
 	// Payload is unmasked, and valid UTF-8 if Op is OpText. See [ParseClose] for that of OpClose. It
 	// is the parser's, or a part of data: valid until the next call of Next or Release.
 	Payload []byte
+	// Deflated: a message that is compressed (RFC 7692). Its payload is neither limited in what it
+	// holds nor checked as UTF-8 before [Parser.Inflate].
+	Deflated bool
 }
 
 // A Parser turns the bytes of one client into events, however they are cut into reads. The zero value
@@ -28,8 +31,8 @@ type Parser struct {
 	// The frame underway; the message's fields stay while a control frame passes.
 	headLen uint8     // bytes in head; 0 between headers
 	op      ws.OpCode // of the frame
-	fin     bool
-	maskPos uint8 // where in mask the next payload byte falls, 0 to 3
+	flags   uint8     // of the frame, the message, and what was negotiated
+	maskPos uint8     // where in mask the next payload byte falls, 0 to 3
 	mask    [4]byte
 	head    [ws.MaxHeaderSize]byte // a header that came in parts
 	remain  int64                  // payload bytes still to come; above 0: in a payload
@@ -38,6 +41,22 @@ type Parser struct {
 	// Outcome.
 	spent  *buffer // holds the last event's payload; freed by the next call
 	failed *Error  // once set, all that Next returns
+}
+
+// Flags of a parser.
+const (
+	finFlag       = 1 << iota // the frame is the message's last
+	deflatedFlag              // the message is compressed
+	takesDeflated             // permessage-deflate was negotiated
+)
+
+// TakeDeflated says whether the parser takes compressed messages (RFC 7692), which it does not at first, nor
+// after Release.
+func (p *Parser) TakeDeflated(negotiated bool) {
+	p.flags &^= takesDeflated
+	if negotiated {
+		p.flags |= takesDeflated
+	}
 }
 
 // Next takes bytes from data, says how many it used, and returns at most one event; ok says whether.
@@ -106,9 +125,10 @@ func (p *Parser) readPayload(part []byte, maxMessage int) (ev Event, ok bool) {
 		return p.readControl(part)
 	}
 
-	last := p.fin && p.remain == 0
+	last := p.flags&finFlag != 0 && p.remain == 0
+	isText := p.messageOp == ws.OpText && p.flags&deflatedFlag == 0
 	if last && p.buf == nil {
-		if p.messageOp == ws.OpText && !utf8.Valid(part) {
+		if isText && !utf8.Valid(part) {
 			p.failed = ErrTextNotUTF8
 			return Event{}, false
 		}
@@ -117,7 +137,7 @@ func (p *Parser) readPayload(part []byte, maxMessage int) (ev Event, ok bool) {
 	if len(part) > 0 {
 		p.keep(part, maxMessage)
 	}
-	if p.messageOp == ws.OpText && !p.checkText(len(part), last) {
+	if isText && !p.checkText(len(part), last) {
 		p.failed = ErrTextNotUTF8
 		return Event{}, false
 	}
@@ -131,7 +151,7 @@ func (p *Parser) readPayload(part []byte, maxMessage int) (ev Event, ok bool) {
 // readControl takes the next part of a control frame's payload.
 func (p *Parser) readControl(part []byte) (ev Event, ok bool) {
 	if p.control == nil && p.remain == 0 {
-		return Event{p.op, part[:len(part):len(part)]}, true
+		return Event{Op: p.op, Payload: part[:len(part):len(part)]}, true
 	}
 	if len(part) > 0 {
 		p.control = p.control.grown(len(part), ws.MaxControlFramePayloadSize)
@@ -142,18 +162,26 @@ func (p *Parser) readControl(part []byte) (ev Event, ok bool) {
 	}
 	p.spent, p.control = p.control, nil
 	payload := p.spent.b
-	return Event{p.op, payload[:len(payload):len(payload)]}, true
+	return Event{Op: p.op, Payload: payload[:len(payload):len(payload)]}, true
 }
 
 // keep appends part to what came of the message. The header was checked against maxMessage, so the
 // buffer cannot outgrow it.
 func (p *Parser) keep(part []byte, maxMessage int) {
-	bound := maxMessage
-	if p.fin {
+	bound := p.limit(maxMessage)
+	if p.flags&finFlag != 0 {
 		bound = p.kept() + len(part) + int(p.remain)
 	}
 	p.buf = p.buf.grown(len(part), bound)
 	p.buf.b = append(p.buf.b, part...)
+}
+
+// limit is that of the message's payload as it comes over the wire.
+func (p *Parser) limit(maxMessage int) int {
+	if p.flags&deflatedFlag != 0 {
+		return maxDeflated(maxMessage)
+	}
+	return maxMessage
 }
 
 // kept is how many bytes of the message are in the buffer.
@@ -166,8 +194,9 @@ func (p *Parser) kept() int {
 
 // message ends the message underway as an event.
 func (p *Parser) message(payload []byte) Event {
-	ev := Event{p.messageOp, payload[:len(payload):len(payload)]}
+	ev := Event{p.messageOp, payload[:len(payload):len(payload)], p.flags&deflatedFlag != 0}
 	p.messageOp = ws.OpContinuation
+	p.flags &^= deflatedFlag
 	return ev
 }
 

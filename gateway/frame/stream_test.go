@@ -72,6 +72,16 @@ func (f *feeder) feed(read []byte) (err error) {
 			}
 			return nil
 		}
+		if ev.Deflated {
+			ev, err = f.parser.Inflate(ev, f.max)
+			f.checkMemory()
+			if err != nil {
+				return err
+			}
+			if len(ev.Payload) > f.max && f.max >= 0 || ev.Deflated {
+				f.t.Fatalf("inflated to %d bytes with a limit of %d, deflated: %v", len(ev.Payload), f.max, ev.Deflated)
+			}
+		}
 		if cap(ev.Payload) != len(ev.Payload) {
 			f.t.Fatal("appending to a payload would overwrite what follows it")
 		}
@@ -82,7 +92,13 @@ func (f *feeder) feed(read []byte) (err error) {
 // checkMemory fails if a buffer is larger than the limit, rounded up as the pool does.
 func (f *feeder) checkMemory() {
 	f.t.Helper()
+	if f.max < 0 {
+		return
+	}
 	limit := max(f.max, 1<<minBufferBits)
+	if f.parser.flags&takesDeflated != 0 {
+		limit = max(maxDeflated(f.max), 1<<minBufferBits)
+	}
 	if limit < maxPooled {
 		limit = 1 << bits.Len(uint(limit-1))
 	}

@@ -115,7 +115,7 @@ func (l *Loop) accept() {
 		if slices.Contains(l.deaf, fd) {
 			continue
 		}
-		for range 32 {
+		for range 16 {
 			conn, again, err := acceptFD(fd)
 			if again {
 				break

@@ -12,7 +12,7 @@ import (
 type Encoding uint8
 
 // Encodings is the number of encodings.
-const Encodings = 2
+const Encodings = 4
 
 // Broadcast is one message for the members of one room. It is shared by all loops and not changed.
 type Broadcast struct {

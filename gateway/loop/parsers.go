@@ -7,10 +7,12 @@ import "github.com/fanfare-ws/fanfare/gateway/frame"
 
 // parserOf is the parser for what the socket sent.
 func (l *Loop) parserOf(s *Socket) *frame.Parser {
-	if s.parser != nil {
-		return s.parser
+	p := s.parser
+	if p == nil {
+		p = l.parser
 	}
-	return l.parser
+	p.TakeDeflated(s.deflates)
+	return p
 }
 
 // keepParser is called when p was given all that the socket sent: p stays the socket's if something

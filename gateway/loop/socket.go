@@ -29,6 +29,10 @@ type Handler interface {
 	Closed(s *Socket, o Outcome)
 }
 
+// Charger is a Handler that counts messages against a rate. Charge is called for the message that comes next, if it
+// is compressed, before it is inflated: false says that Message will refuse it, whatever the payload.
+type Charger interface{ Charge() bool }
+
 type state uint8
 
 const (
@@ -65,6 +69,7 @@ type Socket struct {
 	pinged     bool // a ping is out and nothing was read since
 	peerClosed bool // a close frame or the end of the stream was read
 	shut       bool // our side of the stream is shut
+	deflates   bool // compressed messages are taken
 }
 
 // membership is a socket's side of a member: which log, and where in its members.
@@ -83,6 +88,10 @@ func (s *Socket) ID() uint64 {
 
 // Loop is the loop that owns the socket.
 func (s *Socket) Loop() *Loop { return s.loop }
+
+// TakeDeflated has the socket take compressed messages, which was negotiated with the client (RFC 7692). Without it they
+// are a protocol error.
+func (s *Socket) TakeDeflated() { s.deflates = true }
 
 // Ended reports whether the socket is no longer open.
 func (s *Socket) Ended() bool { return s.state != open }
@@ -223,6 +232,9 @@ func (s *Socket) event(ev frame.Event) {
 	switch ev.Op {
 	case ws.OpText, ws.OpBinary:
 		s.loop.stats.Received.Add(1)
+		if ev.Deflated && !s.inflate(s.loop.parserOf(s), &ev) {
+			return
+		}
 		s.handler.Message(s, ev.Op, ev.Payload)
 	case ws.OpPing:
 		s.queue(frame.AppendFrame(s.loop.small[:0], ws.OpPong, ev.Payload))
@@ -242,6 +254,32 @@ func (s *Socket) event(ev frame.Event) {
 		}
 	}
 }
+
+// inflate makes a compressed message a plain one, or ends the socket. A few bytes can be a lot of work: for a client
+// that sends too much, no more than for a message of maxRefused bytes is done, and what is larger has no payload.
+func (s *Socket) inflate(p *frame.Parser, ev *frame.Event) bool {
+	limit, allowed := s.loop.cfg.MaxMessage, true
+	if c, ok := s.handler.(Charger); ok {
+		allowed = c.Charge()
+	}
+	if !allowed {
+		limit = min(limit, maxRefused)
+	}
+	plain, err := p.Inflate(*ev, limit)
+	if err != nil && !allowed && errors.Is(err, frame.ErrMessageTooLarge) {
+		*ev = frame.Event{Op: ev.Op}
+		return true
+	}
+	if err != nil {
+		s.broke(err)
+		return false
+	}
+	*ev = plain
+	return true
+}
+
+// maxRefused is how much of a compressed message over the rate is read, in bytes: enough for its id.
+const maxRefused = 4 << 10
 
 func (s *Socket) tooSlow() {
 	if s.state == open {

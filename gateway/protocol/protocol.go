@@ -22,6 +22,10 @@ import (
 const (
 	JSON  loop.Encoding = iota // a fanfare.v1 object
 	Plain                      // the payload alone
+
+	// Deflated is added to one of them where compression was negotiated: its frame, compressed if that
+	// makes it smaller (frame.Deflate).
+	Deflated loop.Encoding = 2
 )
 
 // Errors of a [Session], beside those of the broker.
@@ -94,7 +98,7 @@ type Protocol interface {
 	Closed(Session)
 }
 
-// Encode appends a message as the wire bytes of an encoding: one whole frame.
+// Encode appends a message as the wire bytes of an encoding, JSON or Plain: one whole frame.
 func Encode(dst []byte, enc loop.Encoding, m *pubsub.Message) []byte {
 	if enc == JSON {
 		return encodeJSON(dst, m)

@@ -21,7 +21,8 @@ const startTime = 15 * time.Second
 // servers is what one run is pointed at.
 type servers struct {
 	urls  []string
-	pids  []int // those whose CPU and memory count
+	redis string // address, if there is one
+	pids  []int  // those whose CPU and memory count
 	procs []*process
 }
 
@@ -73,7 +74,7 @@ func (s *servers) add(p *process, count bool) {
 }
 
 // startBaseline starts the baseline on a port that it chooses.
-func startBaseline(_ context.Context, o options) (*servers, error) {
+func startBaseline(_ context.Context, o options, _ []string) (*servers, error) {
 	cmd := exec.Command(o.baseline(), "-t", fmt.Sprint(o.threads), "0")
 	out, in, err := os.Pipe()
 	if err != nil {
@@ -100,9 +101,9 @@ func startBaseline(_ context.Context, o options) (*servers, error) {
 }
 
 // startFanfare starts one instance with the embedded broker.
-func startFanfare(ctx context.Context, o options) (*servers, error) {
+func startFanfare(ctx context.Context, o options, args []string) (*servers, error) {
 	s := &servers{}
-	if err := s.addFanfare(ctx, o); err != nil {
+	if err := s.addFanfare(ctx, o, args...); err != nil {
 		s.stop()
 		return nil, err
 	}
@@ -110,12 +111,12 @@ func startFanfare(ctx context.Context, o options) (*servers, error) {
 }
 
 // startTwoOnRedis starts a Redis and two instances on it. The Redis does not count.
-func startTwoOnRedis(ctx context.Context, o options) (*servers, error) {
-	s := &servers{}
+func startTwoOnRedis(ctx context.Context, o options, args []string) (*servers, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
+	s := &servers{redis: addr}
 	_, port, _ := net.SplitHostPort(addr)
 	p, err := startProcess("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 		"--dir", o.work, "--loglevel", "warning")
@@ -131,7 +132,7 @@ func startTwoOnRedis(ctx context.Context, o options) (*servers, error) {
 		return err == nil
 	})
 	for n := 0; n < 2 && err == nil; n++ {
-		err = s.addFanfare(ctx, o, "--redis", "redis://"+addr, "--name", fmt.Sprintf("bench-%d", n))
+		err = s.addFanfare(ctx, o, append([]string{"--redis", "redis://" + addr, "--name", fmt.Sprintf("bench-%d", n)}, args...)...)
 	}
 	if err != nil {
 		s.stop()

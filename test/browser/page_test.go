@@ -28,64 +28,64 @@ func TestTwoTabsOnTwoInstancesAreOneRoom(t *testing.T) {
 // chat is a conversation between a tab at instance a and one at instance b, during which b crashes
 // and comes back.
 func chat(t *testing.T, pageA, pageB string, crash, restart func()) {
-	browser := startBrowser(t)
+	browser := Start(t)
 
 	// Alice enters through the form, Bob by a link.
-	alice := openTab(t, browser, pageA)
-	alice.do(
+	alice := Open(t, browser, pageA)
+	alice.Do(
 		chromedp.SetValue("#name", "alice"),
 		chromedp.SendKeys("#room", "\n"),
 	)
-	alice.await("#log .event", "You joined on instance a.")
-	bob := openTab(t, browser, pageB+"?name=bob&room=chat")
-	bob.await("#log .event", "You joined on instance b.")
-	alice.await("#state", "connected")
-	bob.await("#state", "connected")
-	alice.await("#instance", "a")
-	bob.await("#instance", "b")
+	alice.Await("#log .event", "You joined on instance a.")
+	bob := Open(t, browser, pageB+"?name=bob&room=chat")
+	bob.Await("#log .event", "You joined on instance b.")
+	alice.Await("#state", "connected")
+	bob.Await("#state", "connected")
+	alice.Await("#instance", "a")
+	bob.Await("#instance", "b")
 
 	// Each knows the other.
-	alice.await("#log .event", "bob joined.")
-	alice.await("#roster li", "bobon b")
-	bob.await("#roster li", "aliceon a")
-	alice.await("#count", "2")
+	alice.Await("#log .event", "bob joined.")
+	alice.Await("#roster li", "bobon b")
+	bob.Await("#roster li", "aliceon a")
+	alice.Await("#count", "2")
 
 	// Each sees what the other says, once, as text whatever it holds.
-	alice.say("hello <img src=x onerror=alert(1)> <b>bold</b>")
-	bob.await(".message .body", "hello <img src=x onerror=alert(1)> <b>bold</b>")
-	bob.say("hello yourself")
-	alice.await(".message .body", "hello yourself")
-	alice.await(".message .who", "bob")
-	alice.await(".message.own .body", "hello <img")
-	alice.await("#ack", "ms")
-	if n := bob.count(".message .body *", ""); n != 0 {
+	alice.Say("hello <img src=x onerror=alert(1)> <b>bold</b>")
+	bob.Await(".message .body", "hello <img src=x onerror=alert(1)> <b>bold</b>")
+	bob.Say("hello yourself")
+	alice.Await(".message .body", "hello yourself")
+	alice.Await(".message .who", "bob")
+	alice.Await(".message.own .body", "hello <img")
+	alice.Await("#ack", "ms")
+	if n := bob.Count(".message .body *", ""); n != 0 {
 		t.Errorf("%d elements were made from a message", n)
 	}
-	for _, p := range []*tab{alice, bob} {
-		if n := p.count(".message .body", "hello "); n != 2 {
+	for _, p := range []*Tab{alice, bob} {
+		if n := p.Count(".message .body", "hello "); n != 2 {
 			t.Errorf("%d messages are shown, not 2", n)
 		}
 	}
 
 	// Instance b crashes: Bob's tab says so, offers to try at once, and comes back by itself.
 	crash()
-	bob.await("#log .event", "Connection to instance b lost.")
-	bob.await("#state", "connect") // "connection lost" or "reconnecting"
+	bob.Await("#log .event", "Connection to instance b lost.")
+	bob.Await("#state", "connect") // "connection lost" or "reconnecting"
 	restart()
-	bob.await("#log .event", "Back on instance b.")
-	bob.await("#state", "connected")
-	alice.say("are you back?")
-	bob.await(".message .body", "are you back?")
-	bob.say("I am")
-	alice.await(".message .body", "I am")
-	if n := bob.count(".message .body", "are you back?"); n != 1 {
+	bob.Await("#log .event", "Back on instance b.")
+	bob.Await("#state", "connected")
+	alice.Say("are you back?")
+	bob.Await(".message .body", "are you back?")
+	bob.Say("I am")
+	alice.Await(".message .body", "I am")
+	if n := bob.Count(".message .body", "are you back?"); n != 1 {
 		t.Errorf("a message after the reconnect is shown %d times", n)
 	}
 
 	// Bob's tab is closed.
-	bob.close()
-	alice.await("#log .event", "bob left.")
-	alice.await("#count", "1")
+	bob.Close()
+	alice.Await("#log .event", "bob left.")
+	alice.Await("#count", "1")
 }
 
 func host(t *testing.T, pageURL string) string {

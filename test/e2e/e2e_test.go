@@ -244,12 +244,51 @@ func TestSIGTERMTellsSocketsAndExitsWith0(t *testing.T) {
 func TestAForeignClient(t *testing.T) {
 	t.Parallel()
 	a, b, _, _ := two(t)
+	foreign(t, a, b)
+}
+
+// It offers compression by itself.
+func TestAForeignClientCompresses(t *testing.T) {
+	t.Parallel()
+	a, b, _, _ := two(t, "--compression", "deflate")
+	foreign(t, a, b, "deflate")
+	for _, m := range []struct {
+		p      *fanfaretest.Process
+		metric string
+	}{{a, "fanfare_received_bytes_total"}, {b, "fanfare_sent_bytes_total"}} {
+		if n := metric(t, m.p, m.metric); n > 10_000 || n == 0 {
+			t.Errorf("%s is %v, with a text of 20,000 bytes among all that was sent", m.metric, n)
+		}
+	}
+}
+
+// metric is the value of a metric without labels.
+func metric(t *testing.T, p *fanfaretest.Process, name string) (value float64) {
+	t.Helper()
+	r, err := http.Get(p.OpsURL + "metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(body), "\n"+name+" ")
+	if _, err := fmt.Sscan(rest, &value); err != nil {
+		t.Fatalf("the metric %s: %v", name, err)
+	}
+	return value
+}
+
+func foreign(t *testing.T, a, b *fanfaretest.Process, args ...string) {
+	t.Helper()
 	python := "/usr/bin/python3" // the one that Debian's python3-websockets is for
 	if _, err := os.Stat(python); err != nil {
 		python = "python3"
 	}
 	base := func(p *fanfaretest.Process) string { return strings.TrimSuffix(p.SocketURL, "/ws") }
-	cmd := exec.CommandContext(deadline(t, time.Minute), python, "foreign.py", base(a), base(b))
+	cmd := exec.CommandContext(deadline(t, time.Minute), python, append([]string{"foreign.py", base(a), base(b)}, args...)...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("foreign.py: %v (it needs Python's websockets: Debian's python3-websockets)\n%s", err, out)

@@ -1,6 +1,8 @@
 """The seed's three endpoints, from a client that knows nothing of Fanfare, across two instances.
 
-Usage: foreign.py ws://HOST:PORT ws://HOST:PORT
+Usage: foreign.py ws://HOST:PORT ws://HOST:PORT [deflate]
+
+With deflate the instances have to agree to the compression that the client offers by itself.
 """
 
 import asyncio
@@ -83,11 +85,30 @@ async def secure(url):
         await want_close(ws, 1008)
 
 
-async def main(a, b):
+async def compressed(a, b):
+    """A text of 20,000 bytes crosses both instances; the caller looks at how many bytes that took."""
+    async with websockets.connect(a + "/ws/chat/3?room=z") as one, websockets.connect(b + "/ws/chat/4?room=z") as two:
+        for ws in (one, two):
+            assert [e.name for e in ws.extensions] == ["permessage-deflate"], ws.extensions
+        while True:  # until both are members
+            await one.send("anyone?")
+            try:
+                if await asyncio.wait_for(two.recv(), 1) == "Client #3 says: anyone?":
+                    break
+            except asyncio.TimeoutError:
+                pass
+        await one.send("grüße " * 2500)
+        while (got := await asyncio.wait_for(two.recv(), PATIENCE)) != "Client #3 says: " + "grüße " * 2500:
+            assert got in ("Client #3 says: anyone?", "Client #3 joined the chat"), got[:100]
+
+
+async def main(a, b, deflate=None):
     for url in (a, b):
         await echo(url)
         await secure(url)
     await chat(a, b)
+    if deflate:
+        await compressed(a, b)
     print("echo, secure and chat as in the course: ok")
 
 

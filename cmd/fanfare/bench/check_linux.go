@@ -12,7 +12,8 @@ type checks struct {
 	missing map[lostKey]struct{}
 	members []int32 // a room: the loop's live sockets in it
 	latency histogram
-	dataAt  int // where `"data":{` was in the last message
+	calm    histogram // before the storm
+	dataAt  int       // where `"data":{` was in the last message
 
 	slots    []slot // a publisher: its last messages, in a ring, while saturating
 	slotMask uint32
@@ -34,7 +35,7 @@ type slot struct {
 }
 
 func (c *checks) init(r *run, sockets int) {
-	if r.Idle {
+	if !r.checked() {
 		c.members = make([]int32, max(r.Rooms, 0))
 		return
 	}
@@ -66,7 +67,11 @@ func (l *loop) delivered(s *socket, p []byte) {
 		l.counts.corrupt++
 		return
 	}
-	if st.run != l.r.id || !s.member {
+	if l.phase == resuming {
+		l.replay(st)
+		return
+	}
+	if st.run != l.r.id || !s.member || !l.r.checked() {
 		l.counts.strays++
 		return
 	}
@@ -86,7 +91,7 @@ func (l *loop) delivered(s *socket, p []byte) {
 	}
 	l.order[pair] = (l.order[pair] ^ (uint64(st.pub)<<32 | uint64(st.seq))) * 0x9E3779B97F4A7C15
 	l.counts.delivered++
-	if l.phase == measuring {
+	if l.phase == measuring || l.phase == storming {
 		l.latency.add(l.now - st.at)
 	}
 }

@@ -47,6 +47,12 @@ func (r *run) conduct(ctx context.Context, before sample) (Report, error) {
 	} else {
 		err = r.publish(ctx, &rep)
 	}
+	if err == nil && r.Resume > 0 {
+		err = r.resume(ctx, &rep)
+	}
+	if err == nil {
+		err = r.wait(ctx, r.CoolDown, "cooling")
+	}
 	if end, sampleErr := r.sample(); sampleErr == nil {
 		rep.account(before, end).endMemory(r.total().alive())
 	}
@@ -87,6 +93,12 @@ func (r *run) publish(ctx context.Context, rep *Report) error {
 		return err
 	}
 	after := r.total()
+	if r.Storm > 0 && stopped == nil {
+		var arrived *run
+		if arrived, stopped = r.storm(ctx, rep); arrived != nil {
+			defer arrived.end()
+		}
+	}
 	r.enter(draining)
 	rep.Seconds = to.at.Sub(from.at).Seconds()
 	rep.Published = after.published - before.published
@@ -94,36 +106,44 @@ func (r *run) publish(ctx context.Context, rep *Report) error {
 	rep.PublishedPerSecond = float64(rep.Published) / rep.Seconds
 	rep.DeliveriesPerSecond = float64(rep.Deliveries) / rep.Seconds
 	rep.account(from, to).rate(rep.Seconds, rep.Deliveries)
+	if r.Ingest > 0 {
+		acked := after.acked - before.acked
+		rep.Ingest = &Ingest{Acked: acked, AckedPerSecond: float64(acked) / rep.Seconds, CPUPerMessage: per(to.cpu-from.cpu, acked)}
+	}
 	r.drain()
 	return stopped
 }
 
 // drain waits until all that was published has been delivered or missed, or nothing has come for
-// a second (and if the servers go on delivering, for Config.Timeout).
+// two seconds (and if the servers go on delivering, for Config.Timeout).
 func (r *run) drain() {
-	const quiet = time.Second
+	const quiet = 2 * time.Second
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.Now().Add(r.Timeout)
 	last, since := r.total(), time.Now()
 	for now := range tick.C {
 		c := r.total()
-		if c.delivered != last.delivered {
+		if c.delivered != last.delivered || c.acked != last.acked {
 			last, since = c, now
 		}
-		complete := c.closed == 0 && c.delivered+c.lost >= r.expected()
+		complete := c.closed == 0 && c.delivered+c.acked+c.lost >= r.expected()
 		if complete || now.Sub(since) > quiet || now.After(limit) {
 			return
 		}
 	}
 }
 
-// expected is the number of deliveries if all members get all messages. Exact
+// expected is the number of deliveries if all members get all messages, or of acks. Exact
 // once the loops have stopped publishing, and while no member has gone.
 func (r *run) expected() int64 {
 	var sum int64
 	for p := range r.published {
-		sum += int64(r.published[p].Load()) * int64(r.live[r.pubRoom[p]].Load())
+		each := int64(1) // the ack
+		if r.checked() {
+			each = int64(r.live[r.pubRoom[p]].Load())
+		}
+		sum += int64(r.published[p].Load()) * each
 	}
 	return sum
 }

@@ -51,7 +51,7 @@ func BenchmarkMessage(b *testing.B) {
 
 func TestMoreSourceAddressesAreUsedWhenPortsRunOut(t *testing.T) {
 	t.Parallel()
-	tg, err := newTarget((&server{}).start(t).url, "")
+	tg, err := newTarget((&server{}).start(t).url, "", false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,8 @@ type counts struct {
 	delivered                      int64 // late ones included, duplicates not
 	lost, duplicates, outOfOrder   int64
 	corrupt, strays                int64
+	acked, replayed, rejoined      int64
+	compressed                     int64 // messages that came so
 }
 
 // alive is the number of sockets that are open.
@@ -19,6 +21,7 @@ type shownCounts struct {
 	opened, joined, failed, closed atomic.Int64
 	published, delivered           atomic.Int64
 	lost, duplicates, outOfOrder   atomic.Int64
+	acked, replayed, rejoined      atomic.Int64
 }
 
 func (s *shownCounts) set(c *counts) {
@@ -31,6 +34,9 @@ func (s *shownCounts) set(c *counts) {
 	s.lost.Store(c.lost)
 	s.duplicates.Store(c.duplicates)
 	s.outOfOrder.Store(c.outOfOrder)
+	s.acked.Store(c.acked)
+	s.replayed.Store(c.replayed)
+	s.rejoined.Store(c.rejoined)
 }
 
 func (s *shownCounts) addTo(c *counts) {
@@ -43,4 +49,7 @@ func (s *shownCounts) addTo(c *counts) {
 	c.lost += s.lost.Load()
 	c.duplicates += s.duplicates.Load()
 	c.outOfOrder += s.outOfOrder.Load()
+	c.acked += s.acked.Load()
+	c.replayed += s.replayed.Load()
+	c.rejoined += s.rejoined.Load()
 }

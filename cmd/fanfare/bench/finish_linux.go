@@ -10,7 +10,8 @@ import (
 
 // describe is the configuration as the report repeats it.
 func (r *run) describe() Setup {
-	s := Setup{URLs: r.URLs, Sockets: r.Sockets, Rooms: max(r.Rooms, 0), RoomsPerSocket: r.RoomsPerSocket, Threads: r.Threads, Idle: r.Idle}
+	s := Setup{URLs: r.URLs, Sockets: r.Sockets, Rooms: max(r.Rooms, 0), RoomsPerSocket: r.RoomsPerSocket, Threads: r.Threads, Idle: r.Idle, Compression: r.Compression,
+		Identity: r.identity(), Ingest: r.Ingest, Stalled: r.Stalled, Storm: r.Storm, Resume: r.Resume}
 	if r.Idle {
 		return s
 	}
@@ -26,20 +27,32 @@ func (r *run) describe() Setup {
 // finish adds what is known only when the loops have ended.
 func (r *run) finish(rep *Report) {
 	var c counts
-	var h histogram
+	var h, calm, acks histogram
 	for _, l := range r.loops {
 		c.add(&l.counts)
 		h.merge(&l.latency)
+		calm.merge(&l.calm)
+		acks.merge(&l.ackLatency)
 	}
 	rep.Opened, rep.Failed, rep.Closed = c.opened, c.failed, c.closed
 	rep.Lost, rep.Duplicates, rep.OutOfOrder = c.lost, c.duplicates, c.outOfOrder
 	rep.Corrupt, rep.Strays, rep.HeldBack, rep.Stalls = c.corrupt, c.strays, c.heldBack, c.stalls
-	if !r.Idle {
+	if rep.Storm != nil {
+		rep.Storm.Latency, h = h.latency(), calm
+	}
+	if rep.Ingest != nil {
+		rep.Ingest.Latency = acks.latency()
+		for _, l := range r.loops {
+			rep.Ingest.Unanswered += int64(l.sent - l.done.Load() - l.abandoned)
+		}
+	}
+	if r.checked() {
 		rep.Lost += r.lostAtEnd()
 		rep.Disagree, rep.Uncompared = r.compareOrders()
-		rep.Latency = Latency{P50: us(h.quantile(0.5)), P90: us(h.quantile(0.9)), P99: us(h.quantile(0.99)),
-			P999: us(h.quantile(0.999)), Max: us(time.Duration(h.max))}
+		rep.Latency = h.latency()
+		rep.Latencies = h.bars()
 	}
+	rep.Compressed = c.compressed
 	rep.Errors = maps.Clone(r.faults)
 }
 
@@ -141,4 +154,8 @@ func (c *counts) add(o *counts) {
 	c.outOfOrder += o.outOfOrder
 	c.corrupt += o.corrupt
 	c.strays += o.strays
+	c.acked += o.acked
+	c.replayed += o.replayed
+	c.rejoined += o.rejoined
+	c.compressed += o.compressed
 }

@@ -16,6 +16,7 @@ const (
 
 	finBit  = 0x80
 	rsvBits = 0x70
+	rsv1Bit = 0x40 // the message is compressed (RFC 7692)
 )
 
 var (
@@ -30,7 +31,7 @@ func nextFrame(b []byte, limit int) (first byte, payload []byte, length int, err
 	if len(b) < 2 {
 		return 0, nil, 0, nil
 	}
-	if b[0]&rsvBits != 0 {
+	if b[0]&(rsvBits&^rsv1Bit) != 0 {
 		return 0, nil, 0, errRSV
 	}
 	if b[1]&0x80 != 0 {

@@ -56,3 +56,27 @@ func bucketTop(i int) int64 {
 	shift := max(i>>subBits-1, 0)
 	return (int64(i-shift<<subBits)+1)<<shift - 1
 }
+
+// latency is the histogram in a few numbers.
+func (h *histogram) latency() Latency {
+	return Latency{P50: us(h.quantile(0.5)), P90: us(h.quantile(0.9)), P99: us(h.quantile(0.99)),
+		P999: us(h.quantile(0.999)), Max: us(time.Duration(h.max))}
+}
+
+// bars is the histogram with eight bars for each doubling, from the first that counts to the last.
+func (h *histogram) bars() (bars []Bucket) {
+	const merged = 1 << subBits / 8
+	for i := 0; i < len(h.buckets); i += merged {
+		var n uint64
+		for _, c := range h.buckets[i : i+merged] {
+			n += c
+		}
+		if n > 0 || len(bars) > 0 {
+			bars = append(bars, Bucket{UpTo: us(time.Duration(bucketTop(i + merged - 1))), Count: n})
+		}
+	}
+	for len(bars) > 0 && bars[len(bars)-1].Count == 0 {
+		bars = bars[:len(bars)-1]
+	}
+	return bars
+}

@@ -42,9 +42,11 @@ type loop struct {
 
 	checks
 	sender
-	counts counts
-	shown  shownCounts
-	done   atomic.Uint64 // own messages that all members have
+	ingest
+	inflater *inflater // with Config.Compression
+	counts   counts
+	shown    shownCounts
+	done     atomic.Uint64 // own messages that all members have
 }
 
 func newLoop(r *run, id int) (*loop, error) {
@@ -54,7 +56,11 @@ func newLoop(r *run, id int) (*loop, error) {
 	}
 	l.buf = make([]byte, max(256<<10, 2*r.Size+64<<10))
 	l.checks.init(r, len(l.sockets))
+	if r.Compression {
+		l.inflater = newInflater(len(l.buf))
+	}
 	l.sender.init(r, id)
+	l.ingest.init(r, l.quota)
 	var err error
 	if l.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("making an epoll instance: %w", err)
@@ -94,6 +100,9 @@ func (l *loop) close() {
 
 // work runs until the phase is closing, or returns why it cannot.
 func (l *loop) work() error {
+	if l.r.Storm > 0 {
+		l.hurry()
+	}
 	for {
 		l.now = l.r.clock()
 		if p := phase(l.r.phase.Load()); p != l.phase {
@@ -102,7 +111,7 @@ func (l *loop) work() error {
 		switch l.phase {
 		case opening:
 			l.openSome()
-		case warming, measuring:
+		case warming, measuring, storming:
 			l.publishDue()
 		case closing:
 			l.closeAll()
@@ -140,6 +149,10 @@ func (l *loop) handle(ev *unix.EpollEvent) {
 		return
 	}
 	s := &l.sockets[ev.Fd]
+	if s.deaf {
+		l.endDeaf(s)
+		return
+	}
 	if s.state == connecting {
 		l.connected(s)
 		return
@@ -165,11 +178,15 @@ func (l *loop) enter(p phase) {
 		l.waiting = len(l.sockets)
 	case joining:
 		l.joinAll()
+	case resuming:
+		l.rejoinAll()
 	case warming, measuring:
-		l.latency = histogram{}
+		l.latency, l.ackLatency = histogram{}, histogram{}
 		l.begin(l.now)
+	case storming:
+		l.calm, l.latency = l.latency, histogram{}
 	}
-	if (p == opening || p == joining) && l.waiting == 0 {
+	if (p == opening || p == joining || p == resuming) && l.waiting == 0 {
 		l.arrive()
 	}
 }
@@ -194,7 +211,7 @@ func (l *loop) sweep() {
 	}
 	l.swept = l.now
 	l.writeOffStalled()
-	if l.phase != opening && l.phase != joining {
+	if l.phase != opening && l.phase != joining && l.phase != resuming {
 		return
 	}
 	for i := range l.sockets {

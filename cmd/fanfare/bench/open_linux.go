@@ -7,12 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// connectsInFlight bounds how many sockets are on the way at once, over all loops.
-const connectsInFlight = 256
-
 // openSome begins as many connections as may be begun now.
 func (l *loop) openSome() {
-	limit := max(connectsInFlight/l.r.Threads, 1)
+	limit := max(l.r.Connects/l.r.Threads, 1)
 	for l.opened < len(l.sockets) && l.opening < limit && l.mayOpen() {
 		s := &l.sockets[l.opened]
 		l.opened++
@@ -26,6 +23,9 @@ func (l *loop) openSome() {
 			continue
 		}
 		s.fd, s.events = int32(fd), unix.EPOLLOUT
+		if int(s.number) >= l.r.Sockets-l.r.Stalled {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1) // the least there is
+		}
 		if err := l.watch(fd, s.index, s.events); err != nil {
 			l.end(s, "epoll_ctl: "+describe(err))
 		}
@@ -52,14 +52,14 @@ func (l *loop) connected(s *socket) {
 		return
 	}
 	s.state = upgrading
-	s.out = append(s.out, l.r.targetOf(int(s.number)).request...)
+	s.out = l.r.request(s.out, int(s.number))
 	l.flush(s)
 }
 
 // upgraded reads the answer to the upgrade; it returns what comes after it, or
 // false if there is nothing further to read.
 func (l *loop) upgraded(s *socket, b []byte) ([]byte, bool) {
-	n, reason := readUpgrade(b)
+	n, reason := readUpgrade(b, l.r.Compression)
 	if reason != "" {
 		l.end(s, reason)
 		return nil, false
@@ -103,11 +103,21 @@ func (l *loop) joined(s *socket) {
 	if s.joins == 0 {
 		return
 	}
+	if s.member {
+		l.rejoined(s)
+		return
+	}
 	if s.joins--; s.joins > 0 {
 		return
 	}
-	s.member = true
 	l.counts.joined++
+	if int(s.number) >= l.r.Sockets-l.r.Stalled {
+		s.deaf = true
+		l.listen(s, 0)
+		l.settled()
+		return
+	}
+	s.member = true
 	for j := range l.r.RoomsPerSocket {
 		l.addMember((int(s.room)+j)%l.r.Rooms, 1)
 	}
@@ -115,8 +125,12 @@ func (l *loop) joined(s *socket) {
 }
 
 // refused: the server answered with an error frame.
-func (l *loop) refused(s *socket, code string) {
+func (l *loop) refused(s *socket, code string, id int64) {
 	reason := "error frame: " + code
+	if _, ok := l.answered(s, id); ok {
+		l.r.fault(reason)
+		return
+	}
 	if s.joins > 0 {
 		l.end(s, reason)
 		return
@@ -149,6 +163,14 @@ func (l *loop) end(s *socket, reason string) {
 	}
 	if s.member {
 		l.leave(s)
+	}
+}
+
+// endDeaf closes a stalled socket that the server has given up, as it may.
+func (l *loop) endDeaf(s *socket) {
+	if s.state != ended {
+		s.state = ended
+		_ = unix.Close(int(s.fd))
 	}
 }
 

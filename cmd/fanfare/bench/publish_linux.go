@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +12,10 @@ const stalled = int64(time.Second)
 
 // maxOut bounds what waits to be sent on a publisher's socket, in bytes: beyond, messages are held back.
 const maxOut = 1 << 20
+
+// maxLate bounds how many messages that are due are published in one round of the loop: a generator
+// that is late would do nothing else, and be later still.
+const maxLate = 256
 
 // sender is a loop's publishing. Owned by the loop.
 type sender struct {
@@ -73,7 +78,10 @@ func (l *loop) publishDue() {
 		return
 	}
 	next := l.base + int64(float64(l.due)*l.period)
-	for next <= l.now {
+	for range maxLate { // and then look at what has arrived
+		if next > l.now {
+			break
+		}
 		l.publishNext(next)
 		l.due++
 		next = l.base + int64(float64(l.due)*l.period)
@@ -99,7 +107,7 @@ func (l *loop) publishNext(at int64) bool {
 			l.turn = 0
 		}
 		s := &l.sockets[int(n)/l.r.Threads]
-		if s.state == open && s.member {
+		if s.state == open && (s.member || l.asked != nil) {
 			l.publish(s, at)
 			return true
 		}
@@ -116,12 +124,20 @@ func (l *loop) publish(s *socket, at int64) {
 	room := int(l.r.pubRoom[pub])
 	seq := l.r.published[pub].Load() + 1
 	l.r.published[pub].Store(seq)
-	if l.r.saturating() {
+	if l.asked != nil {
+		l.ask(l.sent+1, s.index, at)
+	} else if l.r.saturating() {
 		l.r.waiting[int(pub)*l.r.ring+int(seq&l.slotMask)].Store(l.r.roomLoops[room].Load())
 	}
 	stamp{run: l.r.id, pub: pub, seq: seq, at: at}.put(l.data)
-	l.text = append(l.text[:0], `{"type":"publish","room":"`...)
-	l.text = append(l.text, l.r.rooms[room]...)
+	l.text = append(l.text[:0], `{"type":"publish",`...)
+	if l.asked != nil {
+		l.text = append(l.text, idKey...)
+		l.text = strconv.AppendUint(l.text, l.sent+1, 10)
+		l.text = append(l.text, ',')
+	}
+	l.text = append(l.text, `"room":"`...)
+	l.text = append(l.text, l.r.pubRooms[room]...)
 	l.text = append(l.text, `","data":`...)
 	l.text = append(l.text, l.data...)
 	l.text = append(l.text, '}')
@@ -149,7 +165,7 @@ func (r *run) reached(l *loop, pub, seq uint32) {
 // become complete: a message that was lost at the end of what a socket got would
 // hold up a saturating run for ever.
 func (l *loop) writeOffStalled() {
-	if !l.r.saturating() || l.phase != warming && l.phase != measuring {
+	if !l.r.saturating() || l.phase != warming && l.phase != measuring && l.phase != storming {
 		return
 	}
 	done := l.done.Load()
@@ -164,6 +180,7 @@ func (l *loop) writeOffStalled() {
 		l.r.writtenOff[pub].Store(l.r.published[pub].Load())
 	}
 	l.abandoned = l.sent - l.done.Load()
+	l.settledID = l.sent
 	l.doneAt = l.now
 	l.counts.stalls++
 }

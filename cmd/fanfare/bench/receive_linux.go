@@ -52,9 +52,12 @@ func (l *loop) consume(s *socket, b []byte) []byte {
 		if n == 0 {
 			return b
 		}
-		if first == finBit|opText {
+		switch {
+		case first == finBit|opText:
 			l.message(s, payload)
-		} else {
+		case first&rsv1Bit != 0:
+			l.compressed(s, first, payload)
+		default:
 			l.otherFrame(s, first, payload)
 		}
 		if s.state == ended {
@@ -103,6 +106,7 @@ func (l *loop) message(s *socket, p []byte) {
 // command handles what is rarer than messages.
 func (l *loop) command(s *socket, p []byte) {
 	if strings.HasPrefix(string(p[:min(len(p), 13)]), `{"type":"ack"`) {
+		l.acked(s, p)
 		return
 	}
 	var m struct{ Type, Code string }
@@ -116,7 +120,7 @@ func (l *loop) command(s *socket, p []byte) {
 	case "joined":
 		l.joined(s)
 	case "error":
-		l.refused(s, m.Code)
+		l.refused(s, m.Code, numberAfter(p, idKey))
 	case "message":
 		l.delivered(s, p)
 	}

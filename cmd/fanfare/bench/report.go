@@ -26,9 +26,16 @@ type Report struct {
 	PublishedPerSecond  float64 `json:"published_per_second"`
 	Deliveries          int64   `json:"deliveries"` // while measuring
 	DeliveriesPerSecond float64 `json:"deliveries_per_second"`
-	Latency             Latency `json:"latency_us"` // publish to receive, while measuring
+	Latency             Latency `json:"latency_us"`                    // publish to receive, while measuring
+	Compressed          int64   `json:"compressed_messages,omitempty"` // that came so, warm-up included
+
+	Latencies []Bucket `json:"latency_histogram,omitempty"` // the same, eight buckets for each doubling
 
 	Checks
+
+	Ingest *Ingest `json:"ingest,omitempty"` // only with Config.Ingest
+	Storm  *Storm  `json:"storm,omitempty"`  // only with Config.Storm
+	Resume *Resume `json:"resume,omitempty"` // only with Config.Resume
 
 	Server    *Server   `json:"server,omitempty"` // only if processes were named
 	Generator Generator `json:"generator"`
@@ -48,6 +55,12 @@ type Setup struct {
 	Size           int      `json:"size,omitempty"`      // bytes of data
 	Threads        int      `json:"threads"`
 	Idle           bool     `json:"idle,omitempty"`
+	Identity       string   `json:"identity,omitempty"` // how each socket says who it is
+	Ingest         int      `json:"ingest,omitempty"`   // rooms published to, that nobody is in
+	Stalled        int      `json:"stalled,omitempty"`  // sockets that read nothing
+	Storm          int      `json:"storm,omitempty"`    // sockets that arrive at once
+	Resume         int      `json:"resume,omitempty"`   // messages that each member asks for at the end
+	Compression    bool     `json:"compression,omitempty"`
 }
 
 // Latency is publish-to-receive, in µs. At a rate it counts from when a message was due, so
@@ -102,6 +115,7 @@ func (r Report) Faults() error {
 	}{
 		{r.Failed, "sockets not opened"}, {r.Closed, "sockets closed"}, {r.Lost, "lost"}, {r.Duplicates, "duplicates"},
 		{r.OutOfOrder, "out of order"}, {r.Disagree, "members that disagree on the order"}, {r.Corrupt, "corrupt"},
+		{r.stormFailed(), "sockets of the storm not opened"}, {r.unanswered(), "unanswered"},
 		{r.Strays, "strays"}, {r.HeldBack, "held back"}, {r.Stalls, "stalls"},
 	} {
 		if f.n != 0 {
@@ -133,18 +147,19 @@ func (r Report) Print(w io.Writer) error {
 	c := r.Config
 	line("sockets", "%s open of %s on %d instance(s) in %d room(s), %d a socket, opened in %.2f s",
 		grouped(r.Opened-r.Closed), grouped(int64(c.Sockets)), len(c.URLs), c.Rooms, c.RoomsPerSocket, r.OpenSeconds)
-	if !c.Idle {
+	if !c.Idle && c.Ingest == 0 {
 		r.printMessages(line)
 	}
+	r.printExtra(line)
 	if s := r.Server; s != nil {
 		line("server CPU", "%.2f µs a socket to accept, %.2f µs to join; %.3f cores while measuring", s.CPUPerAccept, s.CPUPerJoin, s.Cores)
-		if !c.Idle {
+		if !c.Idle && c.Ingest == 0 {
 			line("", "%.3f µs a delivery", s.CPUPerDelivery)
 		}
 		line("memory", "%s bytes an idle socket, %s at the end", grouped(int64(s.BytesPerIdleSocket)), grouped(int64(s.BytesPerSocketAtEnd)))
 	}
 	line("generator", "%.2f µs a socket to open; %.3f cores while measuring", r.Generator.CPUPerOpen, r.Generator.Cores)
-	if !c.Idle {
+	if !c.Idle && c.Ingest == 0 {
 		line("", "%.3f µs a delivery", r.Generator.CPUPerDelivery)
 	}
 	for _, reason := range slices.Sorted(maps.Keys(r.Errors)) {
@@ -162,6 +177,9 @@ func (r Report) printMessages(line func(name, format string, args ...any)) {
 	line("load", "%d publisher(s), %s, %d bytes of data, measured for %.1f s", r.Config.Publishers, how, r.Config.Size, r.Seconds)
 	line("published", "%s/s", grouped(int64(r.PublishedPerSecond+0.5)))
 	line("deliveries", "%s/s", grouped(int64(r.DeliveriesPerSecond+0.5)))
+	if r.Config.Compression {
+		line("", "%s messages came compressed", grouped(r.Compressed))
+	}
 	l := r.Latency
 	line("latency", "p50 %s  p90 %s  p99 %s  p99.9 %s  max %s", span(l.P50), span(l.P90), span(l.P99), span(l.P999), span(l.Max))
 	line("checks", "%s lost, %s duplicates, %s out of order, %s members disagree on the order (%s not compared)",

@@ -21,7 +21,9 @@ const (
 	idling
 	warming   // publishing, not measured yet
 	measuring // publishing
+	storming  // publishing, while more sockets arrive
 	draining  // waiting for what is on its way
+	resuming  // joined again
 	closing
 )
 
@@ -36,11 +38,13 @@ type run struct {
 	id       uint32    // tells this run's messages from another's
 	targets  []target
 	rooms    []string
-	pattern  []byte  // data without numbers
-	perRoom  int     // publishers in the room that has most
-	pubRoom  []int32 // a publisher: its room
-	pubPlace []int32 // a publisher: its place among the room's
-	ring     int     // messages of one publisher that may be in flight, a power of two
+	pubRooms []string // to publish to
+	tokens   []string // a socket: who it says it is; nil: all the same
+	pattern  []byte   // data without numbers
+	perRoom  int      // publishers in the room that has most
+	pubRoom  []int32  // a publisher: its room
+	pubPlace []int32  // a publisher: its place among the room's
+	ring     int      // messages of one publisher that may be in flight, a power of two
 	loops    []*loop
 	progress io.Writer
 
@@ -70,7 +74,7 @@ func Run(ctx context.Context, cfg Config, progress io.Writer) (Report, error) {
 	if err := cfg.validate(); err != nil {
 		return Report{}, err
 	}
-	if err := checkFiles(cfg.Sockets); err != nil {
+	if err := checkFiles(cfg.Sockets + cfg.Storm); err != nil {
 		return Report{}, err
 	}
 	r, err := newRun(cfg, progress)
@@ -82,6 +86,15 @@ func Run(ctx context.Context, cfg Config, progress io.Writer) (Report, error) {
 		r.closeLoops()
 		return Report{}, err
 	}
+	r.begin()
+	rep, err := r.conduct(ctx, before)
+	r.end()
+	r.finish(&rep)
+	return rep, err
+}
+
+// begin starts the loops.
+func (r *run) begin() {
 	for _, l := range r.loops {
 		r.wg.Go(func() {
 			if err := l.work(); err != nil {
@@ -89,12 +102,13 @@ func Run(ctx context.Context, cfg Config, progress io.Writer) (Report, error) {
 			}
 		})
 	}
-	rep, err := r.conduct(ctx, before)
+}
+
+// end closes the sockets and ends the loops.
+func (r *run) end() {
 	r.enter(closing)
 	r.wg.Wait()
 	r.closeLoops()
-	r.finish(&rep)
-	return rep, err
 }
 
 func newRun(cfg Config, progress io.Writer) (*run, error) {
@@ -105,7 +119,7 @@ func newRun(cfg Config, progress io.Writer) (*run, error) {
 		arrived: make(chan struct{}, 2*cfg.Threads), failed: make(chan error, cfg.Threads),
 		faults: map[string]int{}}
 	for _, raw := range cfg.URLs {
-		t, err := newTarget(raw, cfg.Token)
+		t, err := newTarget(raw, cfg.Token, cfg.Compression)
 		if err != nil {
 			return nil, err
 		}
@@ -119,6 +133,9 @@ func newRun(cfg Config, progress io.Writer) (*run, error) {
 	if !cfg.Idle {
 		r.planPublishers()
 	}
+	if err := r.identify(); err != nil {
+		return nil, err
+	}
 	for id := range cfg.Threads {
 		l, err := newLoop(r, id)
 		if err != nil {
@@ -130,17 +147,26 @@ func newRun(cfg Config, progress io.Writer) (*run, error) {
 	return r, nil
 }
 
-// planPublishers: publisher p is socket p and publishes to that socket's first room.
+// planPublishers: publisher p is socket p and publishes to that socket's first room, or to one
+// that nobody is in.
 func (r *run) planPublishers() {
 	r.pattern = newData(r.Size)
-	r.perRoom = r.publishersPerRoom()
+	r.pubRooms = r.rooms
+	if r.checked() {
+		r.perRoom = r.publishersPerRoom()
+	} else {
+		r.pubRooms = nil
+		for n := range r.Ingest {
+			r.pubRooms = append(r.pubRooms, fmt.Sprintf("bench-%08x-in-%d", r.id, n))
+		}
+	}
 	r.published = make([]atomic.Uint32, r.Publishers)
 	r.writtenOff = make([]atomic.Uint32, r.Publishers)
 	for p := range r.Publishers {
-		r.pubRoom = append(r.pubRoom, int32(p%r.Rooms))
-		r.pubPlace = append(r.pubPlace, int32(p/r.Rooms))
+		r.pubRoom = append(r.pubRoom, int32(p%len(r.pubRooms)))
+		r.pubPlace = append(r.pubPlace, int32(p/len(r.pubRooms)))
 	}
-	if r.saturating() {
+	if r.checked() && r.saturating() {
 		for r.ring = 64; r.ring < 2*r.InFlight; r.ring *= 2 {
 		}
 		r.waiting = make([]atomic.Int32, r.Publishers*r.ring)

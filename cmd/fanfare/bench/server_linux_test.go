@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,12 +21,15 @@ type server struct {
 	deliver func(to *peer, n int, message string) (out []string) // what a member gets for the room's nth message
 	write   func(to *peer, message string) error                 // how a text message is sent
 	join    func(p *peer, room string) string                    // the answer to a join, "" for none
+	ack     func(n int, ack string) string                       // the answer to the room's nth message, "" for none
 	silent  bool                                                 // never answers the upgrade
 
 	url string
 	wg  sync.WaitGroup
 
 	mu    sync.Mutex
+	asked []string // request targets
+	auth  []string // Authorization headers
 	nth   int
 	rooms map[string]*serverRoom
 	conns []net.Conn
@@ -33,6 +37,7 @@ type server struct {
 
 type serverRoom struct {
 	offset  int
+	history []string
 	members []*peer
 }
 
@@ -87,6 +92,20 @@ func (s *server) serve(p *peer) {
 		return
 	}
 	up := ws.Upgrader{
+		OnRequest: func(uri []byte) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.asked = append(s.asked, string(uri))
+			return nil
+		},
+		OnHeader: func(key, value []byte) error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if string(key) == "Authorization" {
+				s.auth = append(s.auth, string(value))
+			}
+			return nil
+		},
 		Protocol: func(name []byte) bool { return string(name) == "fanfare.v1" },
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
 			s.mu.Lock()
@@ -121,7 +140,7 @@ func (s *server) serve(p *peer) {
 func (s *server) command(p *peer, payload []byte) {
 	var m struct {
 		Type, Room string
-		ID         int
+		ID, Last   int
 		Data       json.RawMessage
 	}
 	if err := json.Unmarshal(payload, &m); err != nil {
@@ -138,17 +157,28 @@ func (s *server) command(p *peer, payload []byte) {
 		if s.join != nil {
 			answer = s.join(p, m.Room)
 		}
-		if strings.Contains(answer, `"joined"`) {
+		if strings.Contains(answer, `"joined"`) && !slices.Contains(room.members, p) {
 			room.members = append(room.members, p)
 		}
 		if answer != "" {
 			_ = s.text(p, answer)
 		}
+		for _, old := range room.history[max(len(room.history)-m.Last, 0):] {
+			_ = s.text(p, old)
+		}
 	case "publish":
 		room.offset++
 		p.publishes = true
-		s.publish(room, fmt.Sprintf(`{"type":"message","room":%q,"from":"u%d","offset":%d,"data":%s}`, m.Room, p.nth, room.offset, m.Data))
-		_ = s.text(p, `{"type":"ack"}`)
+		message := fmt.Sprintf(`{"type":"message","room":%q,"from":"u%d","offset":%d,"data":%s}`, m.Room, p.nth, room.offset, m.Data)
+		room.history = append(room.history, message)
+		s.publish(room, message)
+		ack := fmt.Sprintf(`{"type":"ack","id":%d,"offset":%d}`, m.ID, room.offset)
+		if s.ack != nil {
+			ack = s.ack(room.offset, ack)
+		}
+		if ack != "" {
+			_ = s.text(p, ack)
+		}
 	}
 }
 

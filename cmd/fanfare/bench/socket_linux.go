@@ -37,6 +37,7 @@ type socket struct {
 	room   int32 // the first of its rooms; the others follow
 	state  state
 	member bool  // all its rooms have answered
+	deaf   bool  // it reads nothing, on purpose
 	joins  int32 // answers still to come
 	events uint32
 	since  int64 // when it began to connect or to join, ns on the run's clock
@@ -49,8 +50,10 @@ type socket struct {
 
 // target is one instance's address and the request that opens a socket there.
 type target struct {
-	addr    netip.AddrPort
-	request []byte
+	addr  netip.AddrPort
+	line  string // the request's first line
+	rest  string // its header, without the empty line
+	query bool   // the URL has one
 }
 
 // key is the Sec-WebSocket-Key of every socket; servers may not mind (RFC 6455 §4.1
@@ -64,7 +67,7 @@ var accepted = func() string {
 }()
 
 // newTarget resolves one URL.
-func newTarget(raw, token string) (target, error) {
+func newTarget(raw, token string, compression bool) (target, error) {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return target{}, err
@@ -80,12 +83,15 @@ func newTarget(raw, token string) (target, error) {
 	addr := tcp.AddrPort()
 	t := target{addr: netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())}
 	var req strings.Builder
-	fmt.Fprintf(&req, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", u.RequestURI(), u.Host)
+	fmt.Fprintf(&req, "Host: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n", u.Host)
 	fmt.Fprintf(&req, "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: fanfare.v1\r\n", key)
+	if compression {
+		req.WriteString("Sec-WebSocket-Extensions: " + deflateOffer + "\r\n")
+	}
 	if token != "" {
 		fmt.Fprintf(&req, "Authorization: Bearer %s\r\n", token)
 	}
-	t.request = []byte(req.String() + "\r\n")
+	t.line, t.rest, t.query = "GET "+u.RequestURI()+" HTTP/1.1\r\n", req.String(), u.RawQuery != ""
 	return t, nil
 }
 
@@ -134,8 +140,8 @@ func bindSource(fd, nth int) error {
 const maxHeader = 16 << 10
 
 // readUpgrade reads the answer to the upgrade at the start of b; length 0: not all
-// of it is there. A reason says why the answer is no.
-func readUpgrade(b []byte) (length int, reason string) {
+// of it is there. A reason says why the answer is no, or is not that on compression.
+func readUpgrade(b []byte, compression bool) (length int, reason string) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	switch {
 	case end < 0 && len(b) > maxHeader:
@@ -153,6 +159,8 @@ func readUpgrade(b []byte) (length int, reason string) {
 		return 0, fmt.Sprintf("HTTP %.40s", status)
 	case !bytes.Contains(head, []byte(": "+accepted+"\r\n")):
 		return 0, "a wrong Sec-WebSocket-Accept"
+	case compression != agreedOnDeflate(head):
+		return 0, "a server that does not compress when asked, or does unasked"
 	}
 	return end + 4, ""
 }

@@ -1,4 +1,5 @@
-// Package browser tests the demo page in a real browser, headless Chromium, against real gateways.
+// Package browser tests the demo page in a real browser, headless Chromium, against real gateways. What
+// drives the browser is for other tests too.
 package browser
 
 import (
@@ -17,8 +18,8 @@ import (
 // browserEnv is the environment variable that may name the browser.
 const browserEnv = "FANFARE_TEST_BROWSER"
 
-// startBrowser returns a context of chromedp for tabs. Without a browser the test fails.
-func startBrowser(t *testing.T) context.Context {
+// Start runs a browser until the test ends and returns a context of chromedp for tabs. Without a browser the test fails.
+func Start(t *testing.T) context.Context {
 	t.Helper()
 	path := os.Getenv(browserEnv)
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
@@ -56,17 +57,21 @@ func startBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-// tab is one open page. What the page writes to the console as an error fails the test.
-type tab struct {
+// Tab is one open page. What the page writes to the console as an error fails the test.
+type Tab struct {
 	t     *testing.T
 	ctx   context.Context
 	close context.CancelFunc
 }
 
-func openTab(t *testing.T, browser context.Context, url string) *tab {
+// Close closes the tab.
+func (p *Tab) Close() { p.close() }
+
+// Open opens a page in a new tab.
+func Open(t *testing.T, browser context.Context, url string) *Tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
-	p := &tab{t: t, ctx: ctx, close: cancel}
+	p := &Tab{t: t, ctx: ctx, close: cancel}
 	if err := chromedp.Do(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -84,19 +89,20 @@ func openTab(t *testing.T, browser context.Context, url string) *tab {
 		}
 	})
 	t.Cleanup(func() { cancel(); reading.Wait() })
-	p.do(chromedp.Navigate(url))
+	p.Do(chromedp.Navigate(url))
 	return p
 }
 
-func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+// Do carries out actions; the test ends when one cannot be.
+func (p *Tab) Do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
 	if err := chromedp.Do(p.ctx, steps...); err != nil {
 		p.t.Fatal(err)
 	}
 }
 
-// await waits until some element that matches the selector contains the text.
-func (p *tab) await(selector, text string) {
+// Await waits until some element that matches the selector contains the text.
+func (p *Tab) Await(selector, text string) {
 	p.t.Helper()
 	_, err := chromedp.Run(p.ctx, chromedp.PollFunction[bool](
 		`(selector, text) => [...document.querySelectorAll(selector)].some((e) => e.textContent.includes(text))`,
@@ -104,12 +110,12 @@ func (p *tab) await(selector, text string) {
 		chromedp.WithPollingInterval(50*time.Millisecond), // not by frames: a hidden tab draws none
 		chromedp.WithPollingTimeout(20*time.Second)))
 	if err != nil {
-		p.t.Fatalf("waiting for %q in %s: %v\nthe page shows: %s", text, selector, err, p.text("body"))
+		p.t.Fatalf("waiting for %q in %s: %v\nthe page shows: %s", text, selector, err, p.Text("body"))
 	}
 }
 
-// count of the elements that match the selector and contain the text.
-func (p *tab) count(selector, text string) int {
+// Count of the elements that match the selector and contain the text.
+func (p *Tab) Count(selector, text string) int {
 	p.t.Helper()
 	n, err := chromedp.Run(p.ctx, chromedp.Evaluate[int](fmt.Sprintf(
 		`[...document.querySelectorAll(%q)].filter((e) => e.textContent.includes(%q)).length`, selector, text)))
@@ -119,7 +125,8 @@ func (p *tab) count(selector, text string) int {
 	return n
 }
 
-func (p *tab) text(selector string) string {
+// Text is what an element shows.
+func (p *Tab) Text(selector string) string {
 	text, err := chromedp.Run(p.ctx, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q).innerText`, selector)))
 	if err != nil {
 		return err.Error()
@@ -127,8 +134,8 @@ func (p *tab) text(selector string) string {
 	return text
 }
 
-// say types a message and presses Enter.
-func (p *tab) say(text string) {
+// Say types a message and presses Enter.
+func (p *Tab) Say(text string) {
 	p.t.Helper()
-	p.do(chromedp.SendKeys("#text", text+"\n"))
+	p.Do(chromedp.SendKeys("#text", text+"\n"))
 }
