@@ -33,9 +33,8 @@ type Config struct {
 	Name string
 	// Retentions say how much history rooms keep. A TTL of 0 is 10 minutes. The same on all instances.
 	Retentions pubsub.Retentions
-	// Queue is how many publishes may wait to be sent in each lane (see Ordering), and how many calls
-	// of each other kind, on a cluster in each partition; further ones are refused with
-	// pubsub.ErrUnavailable. Default 65,536.
+	// Queue is how many publishes may wait to be sent, and how many calls of each other kind, on a
+	// cluster in each partition; further ones are refused with pubsub.ErrUnavailable. Default 65,536.
 	Queue int
 	// Logger for what an operator should look at. Default: none.
 	Logger *slog.Logger

@@ -90,15 +90,14 @@
 //
 // # Ordering
 //
-// What is published to a target is sent in the order of the calls. A single server has two lanes of
-// publishes, to one of which a target belongs, a partition of a cluster has one; a lane has one
-// pipeline under way while its next is made. One goroutine receives and calls Deliver.
+// What is published to a partition is sent in the order of the calls, one pipeline at a time, while
+// the next is made. One goroutine receives from it and calls Deliver.
 //
 // # Concurrency
 //
 // A link is the way to the partitions that are always on one server together: the only one, or on
 // a cluster one for each partition, which begins with its first use. The goroutines of a link, each
-// in the file of its name: for each lane publisher (makes pipelines) and sender (sends them), reader (histories), control (writes SUBSCRIBE),
+// in the file of its name: publisher (makes pipelines), sender (sends them), reader (histories), control (writes SUBSCRIBE),
 // listener (connects, receives, calls Deliver), tops (calls Top) and prober. The goroutines of Run:
 // watch (calls Up), servers (asks where the links' servers are), and one that gives refusals. What
 // a link's goroutines share is in subscriptions and health, what the links share in servers, each

@@ -22,7 +22,7 @@ type link struct {
 
 	// Safe for concurrent use.
 	used     atomic.Bool
-	lanes    []*lane // for publishes; the slice is static
+	lane     *lane // for publishes
 	reads    *queue.Queue[read]
 	controls *queue.Queue[controlOp]
 	subs     *subscriptions
@@ -32,23 +32,16 @@ type link struct {
 }
 
 func newLink(b *Broker, index int, random uint64) *link {
-	l := &link{
+	return &link{
 		b:        b,
 		index:    index,
 		probe:    b.layout.probe(index, b.config.Name, random),
+		lane:     newLane(b.config.Queue),
 		reads:    queue.New[read](b.config.Queue),
 		controls: queue.New[controlOp](b.config.Queue),
 		subs:     newSubscriptions(),
 		health:   newHealth(b.changed),
 	}
-	lanes := 2
-	if b.where.cluster {
-		lanes = 1 // there are many links
-	}
-	for range lanes {
-		l.lanes = append(l.lanes, newLane(b.config.Queue))
-	}
-	return l
 }
 
 // use has the link work, now or once Run runs.
@@ -61,11 +54,7 @@ func (l *link) use() {
 // run works until ctx ends, or returns an error that no waiting would mend.
 func (l *link) run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for _, way := range l.lanes {
-		g.Go(func() error { l.publisher(ctx, way); return nil })
-		g.Go(func() error { l.sender(ctx, way); return nil })
-	}
-	for _, f := range []func(context.Context){l.reader, l.control, l.tops, l.prober} {
+	for _, f := range []func(context.Context){l.publisher, l.sender, l.reader, l.control, l.tops, l.prober} {
 		g.Go(func() error { f(ctx); return nil })
 	}
 	g.Go(func() error { return l.listener(ctx) })
@@ -74,10 +63,8 @@ func (l *link) run(ctx context.Context) error {
 
 // refuseAll answers what is still open when all goroutines have ended.
 func (l *link) refuseAll() {
-	for _, way := range l.lanes {
-		for _, p := range way.publishes.Close() {
-			p.done(pubsub.Receipt{}, pubsub.ErrClosed)
-		}
+	for _, p := range l.lane.publishes.Close() {
+		p.done(pubsub.Receipt{}, pubsub.ErrClosed)
 	}
 	for _, r := range l.reads.Close() {
 		r.done(pubsub.History{}, pubsub.ErrClosed)

@@ -31,7 +31,7 @@ type pipeline struct {
 	cmds  []*goredis.Cmd
 }
 
-// lane is a way for publishes of a link, in order. Its publisher makes pipelines, its sender sends
+// lane is the way of a link's publishes, in order. The publisher makes pipelines, the sender sends
 // them; two pipelines go round between them, so that one is made while the other is under way.
 type lane struct {
 	// Safe for concurrent use.
@@ -49,18 +49,11 @@ func newLane(max int) *lane {
 	return l
 }
 
-// lane of a target. While the answers to one lane's pipeline are read Redis has another's to do.
-func (l *link) lane(name string) *lane {
-	if len(l.lanes) == 1 {
-		return l.lanes[0]
-	}
-	return l.lanes[fnv1a(name)>>16%uint32(len(l.lanes))]
-}
-
-// publisher makes pipelines of what is published on a lane, in order. It never waits for more to
+// publisher makes pipelines of what is published on the link, in order. It never waits for more to
 // come: what is less than a whole pipeline is sent once the one before it is done, with what came
 // until then.
-func (l *link) publisher(ctx context.Context, way *lane) {
+func (l *link) publisher(ctx context.Context) {
+	way := l.lane
 	defer close(way.made)
 	named := make(map[pubsub.Target]*names)
 	var taken []publish

@@ -137,7 +137,7 @@ func (b *Broker) Publish(m pubsub.Message, done func(pubsub.Receipt, error)) {
 	}
 	l := b.link(m.Target.Name)
 	l.use()
-	if err := l.lane(m.Target.Name).publishes.Put(publish{m: m, done: done, at: time.Now()}); err != nil {
+	if err := l.lane.publishes.Put(publish{m: m, done: done, at: time.Now()}); err != nil {
 		b.answers.Add(func() { done(pubsub.Receipt{}, refusal(err)) })
 	}
 }

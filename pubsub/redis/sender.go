@@ -14,9 +14,9 @@ import (
 
 var errTooLate = errors.New("it waited too long to be sent")
 
-// sender sends a lane's pipelines, one after the other, until its publisher ends.
-func (l *link) sender(ctx context.Context, way *lane) {
-	for p := range way.made {
+// sender sends pipelines, one after the other, until the publisher ends.
+func (l *link) sender(ctx context.Context) {
+	for p := range l.lane.made {
 		if ctx.Err() != nil {
 			l.b.refuse(p.batch, pubsub.ErrClosed)
 		} else {
@@ -24,7 +24,7 @@ func (l *link) sender(ctx context.Context, way *lane) {
 		}
 		clear(p.batch)
 		clear(p.cmds)
-		way.free <- p
+		l.lane.free <- p
 	}
 }
 
