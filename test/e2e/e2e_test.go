@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -313,5 +314,47 @@ func TestRedisOverTLS(t *testing.T) {
 	ev, err := member.Receive(ctx)
 	if m, ok := ev.(client.Message); !ok || err != nil || string(m.Data) != `"over TLS"` || m.Offset != 1 {
 		t.Errorf("got %+v, %v", ev, err)
+	}
+}
+
+// Rooms have the history that the file says; those that no pattern matches what --history says.
+func TestRoomsHaveTheHistoryOfTheFile(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "fanfare.yaml")
+	text := "history: 5\nrooms:\n  - {match: \"news.*\", history: 1000, ttl: 1h}\n  - {match: \"cursor.*\", history: 0}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, b, prefix, redis := two(t, "--config", file, "--rate", "-1")
+	ctx := deadline(t, time.Minute)
+	publisher, raw := dial(ctx, t, a, ""), redis.Client(t)
+	const messages = 300
+	for room, kept := range map[string]int64{"news.world": messages, "other": 5, "cursor.1": 0} {
+		for n := range messages {
+			if ack, err := publisher.Publish(ctx, room, n); err != nil || ack.Offset > 0 != (kept > 0) {
+				t.Fatalf("%s: %+v, %v", room, ack, err)
+			}
+		}
+		// Redis trims whole nodes of a stream, of 100 entries.
+		if n := raw.XLen(ctx, prefix+":{0}:h:"+room).Val(); n < kept || n > kept+100 || kept == 0 && n > 0 {
+			t.Errorf("%s keeps %d messages, want %d", room, n, kept)
+		}
+		member := dial(ctx, t, b, "")
+		j, err := member.Join(ctx, room)
+		if err != nil || j.Position.Offset > 0 != (kept > 0) {
+			t.Fatalf("%s: joined %+v, %v", room, j, err)
+		}
+		if j, err = dial(ctx, t, b, "").Resume(ctx, room, client.Position{Epoch: j.Position.Epoch, Offset: 1}); kept > 0 {
+			if err != nil || *j.Recovered != (kept == messages) {
+				t.Errorf("%s: resumed from the first message: %+v, %v", room, j, err)
+			}
+		}
+	}
+	if ttl := raw.PTTL(ctx, prefix+":{0}:h:news.world").Val(); ttl < 50*time.Minute || ttl > time.Hour {
+		t.Errorf("news live for %v, want an hour", ttl)
+	}
+	_, err := publisher.Do(ctx, client.Command{Type: "publish", Room: "cursor.1", Data: json.RawMessage("1"), Key: "k"})
+	if refused, ok := err.(*client.Error); !ok || refused.Code != "bad_request" {
+		t.Errorf("a key where nothing is kept: %v", err)
 	}
 }
