@@ -5,6 +5,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between an instance and a server. When it is closed to traffic it goes on accepting
@@ -15,6 +16,7 @@ type proxy struct {
 	mu     sync.Mutex
 	open   sync.Cond // closed is false
 	closed bool
+	pace   time.Duration // that 64 KiB take
 }
 
 func startProxy(t testing.TB, to string) *proxy {
@@ -63,7 +65,9 @@ func (p *proxy) forward(to io.WriteCloser, from io.Reader) {
 		for p.closed {
 			p.open.Wait()
 		}
+		pace := p.pace
 		p.mu.Unlock()
+		time.Sleep(pace * time.Duration(n) / (64 << 10))
 		if n > 0 {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
@@ -73,6 +77,13 @@ func (p *proxy) forward(to io.WriteCloser, from io.Reader) {
 			return
 		}
 	}
+}
+
+// slow has 64 KiB take so long.
+func (p *proxy) slow(pace time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pace = pace
 }
 
 // pass says whether there is traffic.

@@ -13,8 +13,13 @@ import (
 	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
-// maxReads is how many histories a pipeline reads at most: they can be large.
-const maxReads = 16
+const (
+	// maxReads is how many histories a pipeline reads at most: they can be large.
+	maxReads = 16
+	// pageBytes is about how much of a history is read at once. What is more is read in several
+	// pages: the whole may not be there within ioTimeout, and other reads are to have their turn.
+	pageBytes = 1 << 20
+)
 
 // errAnswer: Redis answered something that the scripts do not return.
 var errAnswer = errors.New("unexpected answer from Redis")
@@ -25,11 +30,15 @@ type read struct {
 	query pubsub.Query
 	renew uint64
 	done  func(pubsub.History, error)
+
+	got   []pubsub.Message // of the pages before
+	epoch uint64           // of the pages before
+	next  uint64           // the first offset of the page that is wanted now; 0: the query's
 }
 
 func (b *Broker) readOrRenew(ctx context.Context, r read, load bool) *goredis.Cmd {
 	if r.renew == 0 {
-		return b.readCommand(ctx, r.room, r.query, load)
+		return b.readCommand(ctx, r.room, r.query, r.next, load)
 	}
 	return renewScript.command(ctx, load, 2, b.layout.meta(r.room), b.layout.history(r.room),
 		newEpoch(), metaTTL(b.config.Retentions.For(r.room)), strconv.FormatUint(r.renew, 10))
@@ -74,7 +83,14 @@ func (l *link) readSome(ctx context.Context, batch []read) {
 		return l.b.readOrRenew(ctx, asked[i], load)
 	})
 	for i, r := range asked {
-		h, err := l.b.history(r.room, r.query, cmds[i])
+		h, err := l.b.history(&r, cmds[i])
+		if err == nil && r.next > 0 {
+			if err = l.reads.Force(r); err == nil { // after those that wait
+				continue
+			}
+			r.done(pubsub.History{}, refusal(err))
+			continue
+		}
 		if err != nil {
 			err = unavailable(err)
 		}
@@ -82,17 +98,19 @@ func (l *link) readSome(ctx context.Context, batch []read) {
 	}
 }
 
-// readCommand reads the newest position and what q asks for.
-func (b *Broker) readCommand(ctx context.Context, room string, q pubsub.Query, load bool) *goredis.Cmd {
+// readCommand reads the newest position and what q asks for; next: from there on, if not 0.
+func (b *Broker) readCommand(ctx context.Context, room string, q pubsub.Query, next uint64, load bool) *goredis.Cmd {
 	mode, n := "top", uint64(0)
 	switch {
+	case next > 0:
+		mode, n = "since", next
 	case q.Since && q.After < pubsub.MaxEpoch:
 		mode, n = "since", q.After+1
 	case !q.Since && q.Last > 0:
 		mode, n = "last", uint64(q.Last)
 	}
 	return readScript.command(ctx, load, 2, b.layout.meta(room), b.layout.history(room),
-		newEpoch(), metaTTL(b.config.Retentions.For(room)), mode, strconv.FormatUint(n, 10))
+		newEpoch(), metaTTL(b.config.Retentions.For(room)), mode, strconv.FormatUint(n, 10), pageBytes)
 }
 
 // execReads sends cmds as one pipeline, and what was refused once more, made anew by again: reading
@@ -124,8 +142,11 @@ func (l *link) execReads(cmds []*goredis.Cmd, again func(i int, load bool) *gore
 	}
 }
 
-// history reads the answer to a readCommand. Only what is dense and ends with the top is believed.
-func (b *Broker) history(room string, q pubsub.Query, cmd *goredis.Cmd) (pubsub.History, error) {
+// history reads the answer to a read's command. Only what is dense and ends with the top is believed.
+// Where that was only a page, r is what is to be read next, and r.next is not 0.
+func (b *Broker) history(r *read, cmd *goredis.Cmd) (pubsub.History, error) {
+	paged := r.next > 0
+	r.next = 0
 	v, err := cmd.Slice()
 	if err != nil {
 		return pubsub.History{}, err
@@ -138,34 +159,71 @@ func (b *Broker) history(room string, q pubsub.Query, cmd *goredis.Cmd) (pubsub.
 	if !ok || !isList {
 		return pubsub.History{}, errAnswer
 	}
-	h := pubsub.History{Top: top}
-	if q.Since {
+	if paged && r.epoch != top.Epoch { // a new history: all over again
+		r.got, r.epoch, r.next = nil, top.Epoch, r.query.After+1
+		return pubsub.History{}, nil
+	}
+	last := top.Offset
+	if r.query.Since && len(entries) > 0 {
+		if n, ok := entryOffset(entries[len(entries)-1]); ok && n < last {
+			last = n
+		}
 		slices.Reverse(entries)
 	}
-	next := top.Offset
-	for _, e := range entries { // newest first
-		m, ok := b.entry(e, next)
+	messages := b.page(r.room, entries, pubsub.Position{Epoch: top.Epoch, Offset: last})
+	if n := len(r.got); n > 0 {
+		switch end := r.got[n-1].Position.Offset; {
+		case len(entries) == 0:
+			last, messages = end, r.got
+		case len(messages) > 0 && messages[0].Position.Offset == end+1:
+			messages = append(r.got, messages...)
+		}
+	}
+	switch {
+	case last == top.Offset:
+		return pubsub.History{Top: top, Messages: messages}, nil
+	case len(entries) == 0: // the stream ends before the top
+		return pubsub.History{Top: top}, nil
+	}
+	r.got, r.epoch, r.next = messages, top.Epoch, last+1
+	return pubsub.History{}, nil
+}
+
+// page reads entries, newest first, of which the first must have this position. It returns those
+// that are dense up to there, in the order of their offsets.
+func (b *Broker) page(room string, entries []any, at pubsub.Position) (messages []pubsub.Message) {
+	for _, e := range entries {
+		m, ok := b.entry(e, at.Offset)
 		if !ok {
 			break
 		}
-		m.Target, m.Position = pubsub.Room(room), pubsub.Position{Epoch: top.Epoch, Offset: next}
-		h.Messages = append(h.Messages, m)
-		next--
+		m.Target, m.Position = pubsub.Room(room), at
+		messages = append(messages, m)
+		at.Offset--
 	}
-	slices.Reverse(h.Messages)
-	return h, nil
+	slices.Reverse(messages)
+	return messages
 }
 
-// entry reads a stream entry that must have this offset: [id, [field, envelope]].
-func (b *Broker) entry(v any, offset uint64) (pubsub.Message, bool) {
+// entryOffset is the offset of a stream entry: [id, [field, envelope]].
+func entryOffset(v any) (uint64, bool) {
 	entry, _ := v.([]any)
 	if len(entry) != 2 {
-		return pubsub.Message{}, false
+		return 0, false
 	}
 	id, _ := entry[0].(string)
-	fields, _ := entry[1].([]any)
 	n, isOurs := strings.CutSuffix(id, "-0")
-	if got, err := strconv.ParseUint(n, 10, 64); err != nil || !isOurs || got != offset || len(fields) != 2 {
+	offset, err := strconv.ParseUint(n, 10, 64)
+	return offset, err == nil && isOurs
+}
+
+// entry reads a stream entry that must have this offset.
+func (b *Broker) entry(v any, offset uint64) (pubsub.Message, bool) {
+	if got, ok := entryOffset(v); !ok || got != offset {
+		return pubsub.Message{}, false
+	}
+	fields, _ := v.([]any)[1].([]any)
+	if len(fields) != 2 {
 		return pubsub.Message{}, false
 	}
 	envelope, _ := fields[1].(string)

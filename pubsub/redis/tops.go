@@ -103,7 +103,7 @@ func (l *link) tell(u *sub, at pubsub.Position, interrupted bool) {
 // readTops reads in one pipeline. What could not be read is missing in the result, and err says why.
 func (l *link) readTops(ctx context.Context, rooms []*sub) (_ map[*sub]pubsub.Position, err error) {
 	command := func(i int, load bool) *goredis.Cmd {
-		return l.b.readCommand(ctx, rooms[i].target.Name, pubsub.Query{}, load)
+		return l.b.readCommand(ctx, rooms[i].target.Name, pubsub.Query{}, 0, load)
 	}
 	cmds := make([]*goredis.Cmd, len(rooms))
 	for i := range rooms {
@@ -112,7 +112,7 @@ func (l *link) readTops(ctx context.Context, rooms []*sub) (_ map[*sub]pubsub.Po
 	l.execReads(cmds, command)
 	positions := make(map[*sub]pubsub.Position, len(rooms))
 	for i, c := range cmds {
-		h, e := l.b.history(rooms[i].target.Name, pubsub.Query{}, c)
+		h, e := l.b.history(&read{room: rooms[i].target.Name}, c)
 		if e != nil {
 			err = e
 			continue
