@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"sync"
@@ -151,6 +152,11 @@ func (gw *Gateway) Run(ctx context.Context) error {
 		}
 	})
 	tasks.Go(gw.loops.Run)
+	transport := gw.loops.Transport()
+	if _, plain := gw.cfg.Public.(*net.TCPListener); !plain { // TLS
+		transport = loop.Goroutine
+	}
+	gw.log.Info("serving sockets", "transport", string(transport), "loops", len(gw.loops.Loops()), "max", gw.loops.MaxSockets())
 	if err := gw.loops.Serve(gw.cfg.Public); err != nil {
 		failed <- err
 	}

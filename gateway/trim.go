@@ -17,11 +17,14 @@ type trimmer struct {
 	allocated uint64 // bytes in all, at the last look
 	trimmed   uint64 // bytes in all, when memory last went back
 	sockets   int    // then
+	again     int    // looks until it is to go back once more: 0: not
 	tuned     bool   // the collector's pace is ours to set: GOGC and GOMEMLIMIT are not given
 	percent   int    // that was set
 }
 
 const (
+	// settle is after how many looks loops have let go of their spare buffers, too.
+	settle = 6
 	// quiet is what an instance without much to do allocates between two looks, in bytes.
 	quiet = 256 << 10
 	// waste is what is worth a garbage collection, in bytes; a tenth of the heap besides.
@@ -54,9 +57,15 @@ func (t *trimmer) look(sockets int) {
 	// What is garbage is not known before it is collected; that there may be much is.
 	much := waste + objects/10
 	gone := max(t.sockets-sockets, sockets-t.sockets)
-	if !busy && (allocated-t.trimmed > much || free > much || gone > 1000+t.sockets/10) {
+	first := allocated-t.trimmed > much || free > much || gone > 1000+t.sockets/10
+	last := t.again == 1
+	t.again = max(t.again-1, 0)
+	if !busy && (first || last) {
 		debug.FreeOSMemory()
 		t.trimmed, t.sockets = allocated, sockets
+		if first {
+			t.again = settle
+		}
 	}
 }
 

@@ -89,8 +89,8 @@ func TestTheReadmeHasEveryFlagWithItsDefault(t *testing.T) {
 
 func TestTheDocumentsNameOnlyFlagsThatThereAre(t *testing.T) {
 	known := map[string]bool{"help": true}
-	// Of test/faults/run, docker compose, redis-cli.
-	for _, other := range []string{"long", "table", "build", "wait", "scale", "no-recreate", "bigkeys"} {
+	// Of test/faults/run, test/bench/run, docker compose, redis-cli.
+	for _, other := range []string{"long", "table", "from", "build", "wait", "scale", "no-recreate", "bigkeys"} {
 		known[other] = true
 	}
 	new(options).flags().VisitAll(func(f *flag.Flag) { known[f.Name] = true })

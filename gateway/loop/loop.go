@@ -109,11 +109,11 @@ func (l *Loop) run() {
 	defer l.poller.close()
 	defer l.sender.close()
 	for !l.stopped {
-		n := l.poller.poll(l.events)
-		if n == 0 && l.inbox.empty() {
-			l.flush() // what a call outside of a tick left
-			l.park()
-			continue
+		n := 0
+		if l.inbox.empty() {
+			n = l.park()
+		} else {
+			n = l.poller.poll(l.events)
 		}
 		began := time.Now()
 		for i, e := range l.events[:n] {
@@ -148,13 +148,14 @@ func (l *Loop) endTick(began time.Time) time.Time {
 	return now
 }
 
-// park waits for an event or an item.
-func (l *Loop) park() {
+// park waits for an event or an item, and returns the number of events.
+func (l *Loop) park() (n int) {
 	l.inbox.asleep.Store(true)
 	if l.inbox.empty() && !l.stopped {
-		l.poller.wait()
+		n = l.poller.wait(l.events)
 	}
 	l.inbox.asleep.Store(false)
+	return n
 }
 
 // work handles what the inbox holds.

@@ -10,8 +10,8 @@ type event struct {
 type poller interface {
 	// poll fills events without waiting and says how many.
 	poll(events []event) int
-	// wait parks the goroutine until there is something to poll or wake was called.
-	wait()
+	// wait is poll that parks the goroutine until there is something or wake was called.
+	wait(events []event) int
 	// wake ends a wait, the present one or the next.
 	wake()
 	// add, modify and remove keep the set of descriptors.
@@ -30,7 +30,7 @@ type chanPoller chan struct{}
 func newChanPoller() chanPoller { return make(chanPoller, 1) }
 
 func (p chanPoller) poll([]event) int { return 0 }
-func (p chanPoller) wait()            { <-p }
+func (p chanPoller) wait([]event) int { <-p; return 0 }
 func (p chanPoller) wake() {
 	select {
 	case p <- struct{}{}:

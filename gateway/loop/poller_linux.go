@@ -55,12 +55,17 @@ func newEpollPoller() (poller, error) {
 }
 
 func (p *epollPoller) poll(events []event) int {
+	n, _ := p.pollAny(events)
+	return n
+}
+
+// pollAny also tells whether there was anything, a wake being no event.
+func (p *epollPoller) pollAny(events []event) (filled int, any bool) {
 	raw := p.events[:min(len(p.events), len(events))]
 	n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(p.fd), uintptr(unsafe.Pointer(&raw[0])), uintptr(len(raw)), 0, 0, 0)
 	if errno != 0 {
-		return 0 // EINTR; nothing else can happen
+		return 0, false // EINTR; nothing else can happen
 	}
-	filled := 0
 	for _, e := range raw[:n] {
 		switch e.Fd {
 		case wakeSlot:
@@ -76,23 +81,21 @@ func (p *epollPoller) poll(events []event) int {
 			filled++
 		}
 	}
-	return filled
+	return filled, n > 0
 }
 
-func (p *epollPoller) wait() {
-	first := true
-	// The function is called at once, and again each time the set turned readable.
-	_ = p.raw.Read(func(fd uintptr) bool {
-		if !first {
-			return true
-		}
-		first = false
-		// Anything ready now would not make the set turn readable again.
-		var one [1]unix.PollFd
-		one[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-		n, _ := unix.Poll(one[:], 0)
-		return n > 0
+func (p *epollPoller) wait(events []event) (n int) {
+	woken := false
+	// The function is called at once, since what is ready now would not make the set turn readable
+	// again, and then each time it did.
+	_ = p.raw.Read(func(uintptr) bool {
+		var any bool
+		n, any = p.pollAny(events)
+		done := any || woken
+		woken = true
+		return done
 	})
+	return n
 }
 
 func (p *epollPoller) wake() {

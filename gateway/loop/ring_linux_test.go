@@ -136,3 +136,63 @@ func TestAutoIsTheBestTransport(t *testing.T) {
 		t.Errorf("epoll: %v, %v", g.Transport(), errors.Join(err))
 	}
 }
+
+// What a ring saves, and from how many sends on.
+func BenchmarkSend(b *testing.B) {
+	r, err := newRing()
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer r.close()
+	const most = maxBatch
+	var senders []*Socket
+	var peers []int
+	for range most {
+		ln, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		loopback := &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}
+		peer, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err := errors.Join(err, unix.Bind(ln, loopback), unix.Listen(ln, 1)); err != nil {
+			b.Fatal(err)
+		}
+		at, _ := unix.Getsockname(ln)
+		if err := unix.Connect(peer, at); err != nil {
+			b.Fatal(err)
+		}
+		fd, _, err := unix.Accept4(ln, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		_ = unix.Close(ln)
+		b.Cleanup(func() {
+			_ = unix.Close(fd)
+			_ = unix.Close(peer)
+		})
+		senders, peers = append(senders, &Socket{fd: int32(fd)}), append(peers, peer)
+	}
+	data, sink := bytes.Repeat([]byte("x"), 132), make([]byte, 1<<20)
+	for _, n := range []int{1, 2, 4, 8, 16, most} {
+		batch := make([]outgoing, n)
+		for i := range batch {
+			batch[i] = outgoing{socket: senders[i], data: data}
+		}
+		for name, s := range map[string]sender{"ring": r, "each": oneByOne{}} {
+			b.Run(fmt.Sprintf("%s-%d", name, n), func(b *testing.B) {
+				for i := 0; b.Loop(); i++ {
+					s.send(batch)
+					if i%64 == 63 {
+						b.StopTimer()
+						for _, p := range peers[:n] {
+							_, _ = unix.Read(p, sink)
+						}
+						b.StartTimer()
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(n), "ns/send")
+			})
+		}
+	}
+}

@@ -8,6 +8,7 @@ type spares[T any] struct {
 	first int // capacity of a new one
 	slack []([]T)
 	bytes int // of all in slack
+	idle  int // of slack, so many were not needed since the last trim
 }
 
 const (
@@ -24,7 +25,16 @@ func (p *spares[T]) get() []T {
 	p.slack[n-1] = nil
 	p.slack = p.slack[:n-1]
 	p.bytes -= size(b)
+	p.idle = min(p.idle, n-1)
 	return b
+}
+
+// trim lets go of what was not needed since it was last called.
+func (p *spares[T]) trim() {
+	for range p.idle {
+		p.get()
+	}
+	p.idle = len(p.slack)
 }
 
 func (p *spares[T]) put(b []T) {

@@ -32,6 +32,8 @@ func (l *Loop) closeBy(s *Socket) {
 // tick is called about once a second.
 func (l *Loop) tick(clock uint32) {
 	l.clock = clock
+	l.spare.trim()
+	l.spareEntries.trim()
 	for ; l.dueDone < clock; l.dueDone++ {
 		second := l.dueDone + 1
 		for _, r := range l.due[second] {

@@ -37,13 +37,16 @@ type project struct {
 	name string
 	file string // one more than docker-compose.yml, or none
 	env  []string
+
+	mu        sync.Mutex
+	addresses map[string]string // by service and port; guarded by mu
 }
 
 // up builds the image, brings services of the project up, with the one further file if there is one,
 // and takes it all down when the test ends.
 func up(t testing.TB, name string, replicas int, file string, services ...string) *project {
 	t.Helper()
-	p := &project{t: t, name: name, file: file}
+	p := &project{t: t, name: name, file: file, addresses: make(map[string]string)}
 	p.env = append(os.Environ(), "PORT=0", "PROMETHEUS_PORT=0", "GRAFANA_PORT=0", "VERSION="+version, "REVISION=deadbeef", "NOFILE="+strconv.Itoa(files65536(t)))
 	p.compose("down", "--volumes", "--remove-orphans", "--timeout", "5")
 	t.Cleanup(func() {
@@ -130,14 +133,21 @@ func (p *project) try(program string, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// address is where a service's port is published.
+// address is where a service's port is published: that of a service whose container stays.
 func (p *project) address(service string, port int) string {
 	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := fmt.Sprint(service, port)
+	if at, ok := p.addresses[key]; ok {
+		return at
+	}
 	_, at, err := net.SplitHostPort(strings.TrimSpace(p.compose("port", service, strconv.Itoa(port))))
 	if err != nil {
 		p.t.Fatalf("the port of %s: %v", service, err)
 	}
-	return net.JoinHostPort("127.0.0.1", at)
+	p.addresses[key] = net.JoinHostPort("127.0.0.1", at)
+	return p.addresses[key]
 }
 
 // instances are the containers of the gateway that run, by the names that they give themselves.

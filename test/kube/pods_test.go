@@ -185,7 +185,7 @@ func TestPodsAreSpread(t *testing.T) {
 	for doc, want := range map[string]string{
 		"": "kubernetes.io/hostname ScheduleAnyway, topology.kubernetes.io/zone ScheduleAnyway",
 		"topologySpread: {zone: DoNotSchedule, host: 'off'}": "topology.kubernetes.io/zone DoNotSchedule",
-		"topologySpread: {zone: 'off', host: 'off'}":         "",
+		"topologySpread: {zone: 'off', host: off}":           "", // without quotes it is false
 	} {
 		d, _ := mustRender(t, doc).gateway(t)
 		var got []string
@@ -197,6 +197,14 @@ func TestPodsAreSpread(t *testing.T) {
 		}
 		if strings.Join(got, ", ") != want {
 			t.Errorf("%q: %v", doc, got)
+		}
+	}
+}
+
+func TestOffWithoutQuotesIsOff(t *testing.T) {
+	for _, doc := range []string{"config: {compression: off}", "config: {compression: 'off'}"} {
+		if got := mustRender(t, doc).config(t)["compression"]; got != "off" {
+			t.Errorf("%s: %v", doc, got)
 		}
 	}
 }

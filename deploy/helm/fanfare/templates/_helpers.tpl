@@ -117,6 +117,8 @@ cannot know that a page of https://HOST is of its own host, unless it is told, h
 {{- $_ := set $config "ops" ":9090" -}}
 {{- $_ := set $config "drain" (printf "%ds" (int .Values.drain.seconds)) -}}
 {{- $_ := set $config "drain-delay" (printf "%ds" (int .Values.drain.delaySeconds)) -}}
+{{- /* In YAML off without quotes is false. */ -}}
+{{- if eq (toString (index $config "compression")) "false" }}{{ $_ := set $config "compression" "off" }}{{ end -}}
 {{- if .Values.secrets.jwtPublicKeys.name }}{{ $_ := set $config "jwt-key-file" "/etc/fanfare/jwt/jwt.pem" }}{{ end -}}
 {{- if .Values.secrets.tls.name -}}
 {{- $_ := set $config "tls-cert" "/etc/fanfare/tls/tls.crt" -}}
@@ -134,7 +136,7 @@ cannot know that a page of https://HOST is of its own host, unless it is told, h
 {{- define "fanfare.topologySpread" -}}
 {{- $selector := include "fanfare.gatewaySelector" . -}}
 {{- range $key, $when := dict "topology.kubernetes.io/zone" .Values.topologySpread.zone "kubernetes.io/hostname" .Values.topologySpread.host }}
-{{- if ne $when "off" }}
+{{- if not (has (toString $when) (list "off" "false")) }}
 - topologyKey: {{ $key }}
   maxSkew: 1
   whenUnsatisfiable: {{ $when }}
