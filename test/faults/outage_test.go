@@ -71,7 +71,7 @@ func TestSubscriberCutOffByClientOutputBufferLimit(t *testing.T) {
 	// Not so small that what is sent in a moment exceeds it.
 	redis := redistest.StartProcess(t, "--client-output-buffer-limit", "pubsub", "1mb", "512kb", "1")
 	c := redis.Client(t)
-	w := begin(t, faults.Plan{Redis: urls(2, redis.URL), Stay: 4, Churn: -1, Rooms: 1, Size: 48 << 10,
+	w := begin(t, faults.Plan{Redis: urls(2, redis.URL), Stay: 4, Churn: -1, Rooms: 1, Size: 48 << 10, Pace: 60 * time.Millisecond,
 		Args: []string{"--slow-limit", "64MiB"}, // so much comes at once afterwards
 	})
 	w.More(50)
