@@ -49,7 +49,7 @@ const (
 
 // names are words that a test's name cannot spell, and how they are written.
 var names = strings.NewReplacer("redis", "Redis", "sentinel", "Sentinel", "sigkill", "SIGKILL", "pubsub", "pub/sub", "append only", "append-only",
-	"read only", "read-only", "ack replicas", "`--ack-replicas`", "client output buffer limit", "`client-output-buffer-limit`")
+	"read only", "read-only", "half open", "half-open", "ack replicas", "`--ack-replicas`", "client output buffer limit", "`client-output-buffer-limit`")
 
 // sentence makes words of a test's name.
 func sentence(name string) string {
