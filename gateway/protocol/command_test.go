@@ -38,6 +38,15 @@ func TestACommandIsReadAsJSON(t *testing.T) {
 	}
 }
 
+func TestNamesOfFieldsAreMatchedExactly(t *testing.T) {
+	for _, text := range []string{`{"Type":"join","ROOM":"r","key":"k"}`, `{"Type":"join","ROOM":"r","key":"\u006b"}`} {
+		var c command
+		if err := c.read([]byte(text)); err != nil || c.Type != "" || c.Room != "" || c.Key != "k" {
+			t.Errorf("%s: got %+v, %v", text, c, err)
+		}
+	}
+}
+
 func TestACommandKeepsNothingOfTheFrame(t *testing.T) {
 	text := []byte(`{"type":"publish","room":"chat","data":{"a":1},"id":12}`)
 	var c command
