@@ -205,12 +205,12 @@ func (h *hub) admit(in *interest, w waiter) {
 
 // Deliver hands a message to the loops that have members. It waits while a loop has too much to do.
 func (h *hub) Deliver(m pubsub.Message) {
+	for _, l := range h.gw.loops.Loops() {
+		l.WaitForRoom()
+	}
 	if m.Target.User {
 		h.gw.users.deliver(&m)
 		return
-	}
-	for _, l := range h.gw.loops.Loops() {
-		l.WaitForRoom()
 	}
 	h.mu.RLock()
 	in := h.interest[m.Target]

@@ -78,7 +78,7 @@ func TestACrowdIsTurnedAway(t *testing.T) {
 
 func TestAListenerThatFailedIsHeardAgain(t *testing.T) {
 	r := newRig(t, Config{Transport: Auto, Loops: 1})
-	if r.g.Transport() != Epoll {
+	if r.g.Transport() == Goroutine {
 		t.Skip("the loops have no listeners here")
 	}
 	l := r.g.Loops()[0]

@@ -6,7 +6,7 @@ import "unsafe"
 // are rooms with messages and sockets with answers.
 type spares[T any] struct {
 	first int // capacity of a new one
-	slack []([]T)
+	slack [][]T
 	bytes int // of all in slack
 	idle  int // of slack, so many were not needed since the last trim
 }
