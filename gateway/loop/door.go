@@ -102,15 +102,71 @@ func (p fdPeer) TLS() bool            { return false }
 
 // listen begins to accept from a listening descriptor.
 func (l *Loop) listen(fd int32) {
-	if err := l.poller.listen(fd); err != nil {
-		l.log.Error("listening", "error", err)
+	if !l.doorShut && !l.watch(fd) {
 		return
 	}
 	l.listening = append(l.listening, fd)
 }
 
+// watch has the poller report a listener's connections.
+func (l *Loop) watch(fd int32) bool {
+	err := l.poller.listen(fd)
+	if err != nil {
+		l.log.Error("listening", "error", err)
+	}
+	return err == nil
+}
+
 // accept takes what waits on the listeners, a bounded number at a time: the rooms go on.
 func (l *Loop) accept() {
+	if l.doorShut {
+		return
+	}
+	began := time.Now()
+	l.acceptSome()
+	now := time.Now()
+	l.doorTime += now.Sub(began)
+	if l.doorTime < doorSlice {
+		return
+	}
+	if now.Sub(l.sentAt) < roomsBusy {
+		l.shutDoor(l.doorTime * doorRest)
+	}
+	l.doorTime = 0
+}
+
+// While rooms are busy a loop gives those who arrive a part of its time only: many who come at once
+// wait in the kernel's backlog, and the rooms do not wait for them.
+const (
+	doorSlice = time.Millisecond       // so much of its time at once
+	doorRest  = 7                      // and then none for so many times as long
+	roomsBusy = 100 * time.Millisecond // since a room's message was sent
+)
+
+// shutDoor has the loop accept nothing for a time.
+func (l *Loop) shutDoor(d time.Duration) {
+	l.doorShut = true
+	for _, fd := range l.listening {
+		if !slices.Contains(l.deaf, fd) {
+			l.poller.ignore(fd)
+		}
+	}
+	time.AfterFunc(d, func() { l.Call(l.openDoor) })
+}
+
+func (l *Loop) openDoor() {
+	if !l.doorShut {
+		return
+	}
+	l.doorShut = false
+	for _, fd := range l.listening {
+		if !slices.Contains(l.deaf, fd) {
+			l.watch(fd)
+		}
+	}
+}
+
+func (l *Loop) acceptSome() {
 	for _, fd := range l.listening {
 		if slices.Contains(l.deaf, fd) {
 			continue
@@ -157,6 +213,13 @@ func (l *Loop) adopt(fd int32) {
 	}
 	l.dueAt(l.clock+seconds(l.cfg.HandshakeTimeout), s)
 	l.readable(s) // a client that speaks at once is often here already
+}
+
+// greet reads from a connection that is not yet let in; the time that takes is the door's.
+func (l *Loop) greet(s *Socket) {
+	began := time.Now()
+	l.readable(s)
+	l.doorTime += time.Since(began)
 }
 
 // readable reads what is there, with a bound so that one socket does not hold up the others.

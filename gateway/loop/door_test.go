@@ -109,3 +109,44 @@ func TestAListenerThatFailedIsHeardAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestTheDoorIsShutForAMomentWhileRoomsAreBusy(t *testing.T) {
+	for _, tr := range allTransports {
+		if tr == Goroutine {
+			continue // accepts on goroutines of its own
+		}
+		t.Run(string(tr), func(t *testing.T) {
+			r := newRig(t, Config{Transport: tr, Loops: 1})
+			l := r.g.Loops()[0]
+			shut := func(sent time.Time, spent time.Duration) (is bool) {
+				r.onLoop(l, func() {
+					l.sentAt, l.doorTime = sent, spent
+					l.accept()
+					is = l.doorShut
+				})
+				return is
+			}
+			if shut(time.Now().Add(-roomsBusy), doorSlice) {
+				t.Error("shut though the rooms are quiet")
+			}
+			if shut(time.Now(), 0) {
+				t.Error("shut though nobody arrives")
+			}
+			if !shut(time.Now(), time.Hour) {
+				t.Fatal("not shut though the rooms are busy")
+			}
+			conn, err := net.Dial("tcp", r.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			r.onLoop(l, func() {}) // a turn, in which it would be accepted
+			r.onLoop(l, func() {})
+			if r.g.Held() != 0 {
+				t.Error("accepted though the door is shut")
+			}
+			r.onLoop(l, l.openDoor)
+			r.upgrade(conn, "room")
+		})
+	}
+}

@@ -10,7 +10,8 @@
 //
 // A loop reads what its sockets sent, takes what its inbox holds, and then flushes: first what
 // single sockets have queued, then every room log that grew, with one send a member for all that
-// came in the tick; those sends leave in batches. It flushes when the inbox is empty, or 1 ms after the tick began.
+// came in the tick; those sends leave in batches. It flushes when the inbox is empty, or 1 ms after the tick began;
+// while the rooms get more than can be sent one by one, it rests between two flushes (rest.go).
 //
 // # Transports
 //
@@ -61,17 +62,23 @@ type Loop struct {
 	small        [256]byte       // scratch for a control frame
 	events       []event
 	taken        []item
+	carried      carried   // in this flush
+	flushedAt    time.Time // the end of the last flush
+	restUntil    time.Time // no flush before, see rest.go; zero: now
 
 	clock     uint32 // seconds since the group was made, at least 1
 	due       map[uint32][]Ref
 	dueDone   uint32 // all up to here was looked at
 	swept     int    // the slot at which the sweep goes on
 	stopped   bool
-	leaving   []leaving // sockets that are to be ended while draining, see drain.go
-	ending    bool      // EndAll was called: who comes now is ended too
-	endAs     Outcome   // with this
-	listening []int32   // descriptors of the listeners
-	deaf      []int32   // listeners that are not watched until the next second
+	leaving   []leaving     // sockets that are to be ended while draining, see drain.go
+	ending    bool          // EndAll was called: who comes now is ended too
+	endAs     Outcome       // with this
+	listening []int32       // descriptors of the listeners
+	deaf      []int32       // listeners that are not watched until the next second
+	doorTime  time.Duration // spent on accepting and handshakes, since the door was last shut
+	doorShut  bool          // no listener is watched, for a moment
+	sentAt    time.Time     // when rooms' messages were last sent
 }
 
 func newLoop(g *Group, index int, p poller, s sender) *Loop {
@@ -110,9 +117,12 @@ func (l *Loop) run() {
 	defer l.sender.close()
 	for !l.stopped {
 		n := 0
-		if l.inbox.empty() {
+		switch {
+		case l.resting():
+			n = l.poller.waitUntil(l.events, l.restUntil)
+		case l.inbox.empty():
 			n = l.park()
-		} else {
+		default:
 			n = l.poller.poll(l.events)
 		}
 		began := time.Now()
@@ -138,10 +148,15 @@ func (l *Loop) run() {
 	l.work() // what came in the meantime
 }
 
-// endTick flushes, and returns when it was done.
+// endTick flushes, unless the loop rests, and returns when it was done.
 func (l *Loop) endTick(began time.Time) time.Time {
+	if l.resting() {
+		return time.Now()
+	}
+	flushing := time.Now()
 	l.flush()
 	now := time.Now()
+	l.pause(now.Sub(flushing), now)
 	if l.cfg.TickSeconds != nil {
 		l.cfg.TickSeconds.Observe(now.Sub(began).Seconds())
 	}
@@ -343,7 +358,10 @@ func (l *Loop) handle(e event) {
 	if s == nil {
 		return // of a socket that is gone
 	}
-	if e.readable {
+	switch {
+	case e.readable && s.state == handshaking:
+		l.greet(s)
+	case e.readable:
 		l.readable(s)
 	}
 	if e.writable {

@@ -1,5 +1,7 @@
 package loop
 
+import "time"
+
 // event is what a poller reports.
 type event struct {
 	ref                          Ref
@@ -12,6 +14,8 @@ type poller interface {
 	poll(events []event) int
 	// wait is poll that parks the goroutine until there is something or wake was called.
 	wait(events []event) int
+	// waitUntil is wait that ends at t.
+	waitUntil(events []event, t time.Time) int
 	// wake ends a wait, the present one or the next.
 	wake()
 	// add, modify and remove keep the set of descriptors.
@@ -31,6 +35,15 @@ func newChanPoller() chanPoller { return make(chanPoller, 1) }
 
 func (p chanPoller) poll([]event) int { return 0 }
 func (p chanPoller) wait([]event) int { <-p; return 0 }
+func (p chanPoller) waitUntil(_ []event, t time.Time) int {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-p:
+	case <-timer.C:
+	}
+	return 0
+}
 func (p chanPoller) wake() {
 	select {
 	case p <- struct{}{}:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -95,6 +96,13 @@ func (p *epollPoller) wait(events []event) (n int) {
 		woken = true
 		return done
 	})
+	return n
+}
+
+func (p *epollPoller) waitUntil(events []event, t time.Time) (n int) {
+	_ = p.file.SetReadDeadline(t)
+	n = p.wait(events)
+	_ = p.file.SetReadDeadline(time.Time{})
 	return n
 }
 

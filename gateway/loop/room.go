@@ -130,6 +130,7 @@ func (l *Loop) flushLog(g *roomLog) {
 			if m.cursor != last {
 				last, count = m.cursor, uint32(len(g.entries)-g.after(m.cursor))
 			}
+			l.carried.add(count, g.head-m.cursor)
 			l.enqueue(outgoing{socket: s, data: g.buf[m.cursor-base:], log: g, member: int32(i), count: count})
 		}
 	}

@@ -47,8 +47,8 @@ func (l *Loop) tick(clock uint32) {
 	deaf := l.deaf
 	l.deaf = nil
 	for _, fd := range deaf {
-		if err := l.poller.listen(fd); err != nil {
-			l.log.Error("listening again", "error", err)
+		if !l.doorShut { // else openDoor watches it
+			l.watch(fd)
 		}
 	}
 }

@@ -1,0 +1,73 @@
+package loop
+
+import (
+	"testing"
+	"time"
+
+	"github.com/gobwas/ws"
+)
+
+func TestALoopThatIsBehindRests(t *testing.T) {
+	const took = 2 * time.Millisecond
+	for _, c := range []struct {
+		name  string
+		c     carried
+		took  time.Duration
+		since time.Duration
+		rests bool
+	}{
+		{"one message a send, in time", carried{500, 500, 500 * 150}, took, 20 * time.Millisecond, false},
+		{"a few at once, in time", carried{500, 2500, 2500 * 150}, took, 20 * time.Millisecond, false},
+		{"one by one they would take longer than they had", carried{500, 2500, 2500 * 150}, took, 9 * time.Millisecond, true},
+		{"after a rest, still as many", carried{500, 10_000, 10_000 * 150}, took, restTime + took, true},
+		{"after a rest, fewer", carried{500, 3000, 3000 * 150}, took, restTime + took, false},
+		{"large sends", carried{500, 2500, 500 * restBytes}, took, 3 * time.Millisecond, false},
+		{"a short flush", carried{5, 50, 50 * 150}, restFrom / 2, restFrom, false},
+		{"nothing of a room's", carried{}, took, took, false},
+	} {
+		now := time.Now()
+		l := &Loop{carried: c.c, flushedAt: now.Add(-c.since)}
+		l.pause(c.took, now)
+		if got := !l.restUntil.IsZero(); got != c.rests {
+			t.Errorf("%s: rests %v, want %v", c.name, got, c.rests)
+		}
+		if l.carried != (carried{}) || !l.flushedAt.Equal(now) {
+			t.Errorf("%s: the next flush does not begin anew", c.name)
+		}
+	}
+}
+
+func TestALoopThatRestsReads(t *testing.T) {
+	for _, tr := range allTransports {
+		if tr == Goroutine {
+			continue // its reading is in the inbox, for which a rest is not ended
+		}
+		t.Run(string(tr), func(t *testing.T) {
+			r := newRig(t, Config{Transport: tr, Loops: 1})
+			c := r.dial("room", false)
+			l := c.s.loop
+			r.on(c.s, func() { l.restUntil = time.Now().Add(time.Hour) })
+			r.post("room", "hello", 1, 0)
+			c.send(ws.OpText, "x")
+			r.eventually("what the client sent is read", func() bool { return l.stats.Received.Load() == 1 })
+			if n := l.stats.Delivered.Load(); n != 0 {
+				t.Errorf("%d messages sent in a rest", n)
+			}
+			l.Call(func() { l.restUntil = time.Time{} })
+			c.send(ws.OpText, "y") // wakes the loop
+			for _, text := range []string{"ack x", "ack y", "hello"} {
+				c.want(text)
+			}
+		})
+	}
+}
+
+func TestARestEnds(t *testing.T) {
+	transports(t, func(t *testing.T, tr Transport) {
+		r := newRig(t, Config{Transport: tr, Loops: 1})
+		c := r.dial("room", false)
+		r.on(c.s, func() { c.s.loop.restUntil = time.Now().Add(restTime) })
+		r.post("room", "hello", 1, 0)
+		c.want("hello")
+	})
+}
