@@ -123,7 +123,7 @@ func (l *Loop) accept() {
 		return
 	}
 	began := time.Now()
-	l.acceptSome()
+	l.acceptSome(began)
 	now := time.Now()
 	l.doorTime += now.Sub(began)
 	if l.doorTime < doorSlice {
@@ -139,7 +139,7 @@ func (l *Loop) accept() {
 // wait in the kernel's backlog, and the rooms do not wait for them.
 const (
 	doorSlice = time.Millisecond       // so much of its time at once
-	doorRest  = 7                      // and then none for so many times as long
+	doorRest  = 12                     // and then none for so many times as long
 	roomsBusy = 100 * time.Millisecond // since a room's message was sent
 )
 
@@ -166,12 +166,15 @@ func (l *Loop) openDoor() {
 	}
 }
 
-func (l *Loop) acceptSome() {
+func (l *Loop) acceptSome(began time.Time) {
 	for _, fd := range l.listening {
 		if slices.Contains(l.deaf, fd) {
 			continue
 		}
 		for range 16 {
+			if time.Since(began) >= doorSlice {
+				return
+			}
 			conn, again, err := acceptFD(fd)
 			if again {
 				break
@@ -215,7 +218,7 @@ func (l *Loop) adopt(fd int32) {
 	l.readable(s) // a client that speaks at once is often here already
 }
 
-// greet reads from a connection that is not yet let in; the time that takes is the door's.
+// greet reads from a connection that is not let in yet; the time that takes is the door's.
 func (l *Loop) greet(s *Socket) {
 	began := time.Now()
 	l.readable(s)

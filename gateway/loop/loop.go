@@ -126,13 +126,7 @@ func (l *Loop) run() {
 			n = l.poller.poll(l.events)
 		}
 		began := time.Now()
-		for i, e := range l.events[:n] {
-			l.handle(e)
-			if i%16 == 15 && time.Since(began) >= maxTick { // many that arrive at once do not hold up the rooms
-				l.work()
-				began = l.endTick(began)
-			}
-		}
+		l.handleAll(l.events[:n], began)
 		for !l.inbox.empty() {
 			l.work()
 			if time.Since(began) >= maxTick {
@@ -348,20 +342,28 @@ func (s *Socket) block() {
 	}
 }
 
-// handle takes one event of the poller's.
-func (l *Loop) handle(e event) {
-	if e.listener {
-		l.accept()
-		return
+// handleAll takes what the poller reported. Who is at the door gets a part of each tick only: the poller
+// reports again what is left.
+func (l *Loop) handleAll(events []event, began time.Time) {
+	left := false
+	for _, e := range events {
+		s := l.byRef(e.ref)
+		switch {
+		case !e.listener && s == nil: // of a socket that is gone
+		case !e.listener && s.state != handshaking:
+			l.handle(s, e)
+		case left || time.Since(began) >= doorSlice:
+			left = true
+		case e.listener:
+			l.accept()
+		default:
+			l.greet(s)
+		}
 	}
-	s := l.byRef(e.ref)
-	if s == nil {
-		return // of a socket that is gone
-	}
-	switch {
-	case e.readable && s.state == handshaking:
-		l.greet(s)
-	case e.readable:
+}
+
+func (l *Loop) handle(s *Socket, e event) {
+	if e.readable {
 		l.readable(s)
 	}
 	if e.writable {
