@@ -102,87 +102,77 @@ func (p fdPeer) TLS() bool            { return false }
 
 // listen begins to accept from a listening descriptor.
 func (l *Loop) listen(fd int32) {
-	if !l.doorShut && !l.watch(fd) {
-		return
-	}
 	l.listening = append(l.listening, fd)
+	l.hear(fd)
 }
 
-// watch has the poller report a listener's connections.
-func (l *Loop) watch(fd int32) bool {
-	err := l.poller.listen(fd)
-	if err != nil {
+// hear has the poller report a listener's connections; if it cannot, the next second tries again.
+func (l *Loop) hear(fd int32) {
+	if err := l.poller.listen(fd); err != nil {
 		l.log.Error("listening", "error", err)
+		l.deaf = append(l.deaf, fd)
 	}
-	return err == nil
+}
+
+// ignore leaves a listener's connections in the kernel's backlog until hearAgain.
+func (l *Loop) ignore(fd int32) {
+	l.poller.ignore(fd)
+	l.deaf = append(l.deaf, fd)
+}
+
+func (l *Loop) hearAgain() {
+	deaf := l.deaf
+	l.deaf = nil
+	for _, fd := range deaf {
+		l.hear(fd)
+	}
+}
+
+// Those who arrive get a part of a loop's time: doorSlice a tick, and while rooms are busy the door is
+// shut after that for doorRest times as long. Many who come at once wait in the backlog, and the rooms
+// do not wait for them.
+const (
+	doorSlice = time.Millisecond
+	doorRest  = 12
+	roomsBusy = 100 * time.Millisecond // since a room's message was sent
+)
+
+// atDoor takes the time since began for the door's.
+func (l *Loop) atDoor(began time.Time) { l.doorTime += time.Since(began) }
+
+// shutDoor has nobody accepted for a while if it took too much time.
+func (l *Loop) shutDoor() {
+	spent := l.doorTime
+	if spent < doorSlice {
+		return
+	}
+	l.doorTime = 0
+	if time.Since(l.sentAt) >= roomsBusy || len(l.deaf) == len(l.listening) {
+		return
+	}
+	for _, fd := range l.listening {
+		if !slices.Contains(l.deaf, fd) {
+			l.ignore(fd)
+		}
+	}
+	time.AfterFunc(spent*doorRest, func() { l.Call(l.hearAgain) })
 }
 
 // accept takes what waits on the listeners, a bounded number at a time: the rooms go on.
 func (l *Loop) accept() {
-	if l.doorShut {
-		return
-	}
-	began := time.Now()
-	l.acceptSome(began)
-	now := time.Now()
-	l.doorTime += now.Sub(began)
-	if l.doorTime < doorSlice {
-		return
-	}
-	if now.Sub(l.sentAt) < roomsBusy {
-		l.shutDoor(l.doorTime * doorRest)
-	}
-	l.doorTime = 0
-}
-
-// While rooms are busy a loop gives those who arrive a part of its time only: many who come at once
-// wait in the kernel's backlog, and the rooms do not wait for them.
-const (
-	doorSlice = time.Millisecond       // so much of its time at once
-	doorRest  = 12                     // and then none for so many times as long
-	roomsBusy = 100 * time.Millisecond // since a room's message was sent
-)
-
-// shutDoor has the loop accept nothing for a time.
-func (l *Loop) shutDoor(d time.Duration) {
-	l.doorShut = true
-	for _, fd := range l.listening {
-		if !slices.Contains(l.deaf, fd) {
-			l.poller.ignore(fd)
-		}
-	}
-	time.AfterFunc(d, func() { l.Call(l.openDoor) })
-}
-
-func (l *Loop) openDoor() {
-	if !l.doorShut {
-		return
-	}
-	l.doorShut = false
-	for _, fd := range l.listening {
-		if !slices.Contains(l.deaf, fd) {
-			l.watch(fd)
-		}
-	}
-}
-
-func (l *Loop) acceptSome(began time.Time) {
+	defer l.atDoor(time.Now())
 	for _, fd := range l.listening {
 		if slices.Contains(l.deaf, fd) {
 			continue
 		}
 		for range 16 {
-			if time.Since(began) >= doorSlice {
-				return
-			}
 			conn, again, err := acceptFD(fd)
 			if again {
 				break
 			}
 			if err != nil { // out of descriptors or memory: the backlog waits for the next second
 				l.log.Warn("accepting", "error", err)
-				l.poller.ignore(fd)
-				l.deaf = append(l.deaf, fd)
+				l.ignore(fd)
 				break
 			}
 			if l.group.crowded() {
@@ -192,7 +182,10 @@ func (l *Loop) acceptSome(began time.Time) {
 			}
 			if o := l.group.place(l); o == l {
 				l.adopt(conn)
-			} else if !o.Call(func() { o.adopt(conn) }) {
+			} else if !o.Call(func() {
+				defer o.atDoor(time.Now())
+				o.adopt(conn)
+			}) {
 				closeFD(conn)
 				o.release()
 			}
@@ -216,13 +209,6 @@ func (l *Loop) adopt(fd int32) {
 	}
 	l.dueAt(l.clock+seconds(l.cfg.HandshakeTimeout), s)
 	l.readable(s) // a client that speaks at once is often here already
-}
-
-// greet reads from a connection that is not let in yet; the time that takes is the door's.
-func (l *Loop) greet(s *Socket) {
-	began := time.Now()
-	l.readable(s)
-	l.doorTime += time.Since(began)
 }
 
 // readable reads what is there, with a bound so that one socket does not hold up the others.

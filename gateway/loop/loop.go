@@ -63,7 +63,7 @@ type Loop struct {
 	events       []event
 	taken        []item
 	carried      carried   // in this flush
-	flushedAt    time.Time // the end of the last flush
+	sentAt       time.Time // when rooms' messages were last sent
 	restUntil    time.Time // no flush before, see rest.go; zero: now
 
 	clock     uint32 // seconds since the group was made, at least 1
@@ -75,10 +75,8 @@ type Loop struct {
 	ending    bool          // EndAll was called: who comes now is ended too
 	endAs     Outcome       // with this
 	listening []int32       // descriptors of the listeners
-	deaf      []int32       // listeners that are not watched until the next second
-	doorTime  time.Duration // spent on accepting and handshakes, since the door was last shut
-	doorShut  bool          // no listener is watched, for a moment
-	sentAt    time.Time     // when rooms' messages were last sent
+	deaf      []int32       // listeners that are not watched: until the next second, or for less
+	doorTime  time.Duration // spent on accepting and handshakes, since it was last looked at
 }
 
 func newLoop(g *Group, index int, p poller, s sender) *Loop {
@@ -126,7 +124,14 @@ func (l *Loop) run() {
 			n = l.poller.poll(l.events)
 		}
 		began := time.Now()
-		l.handleAll(l.events[:n], began)
+		for i, e := range l.events[:n] {
+			l.handle(e)
+			if i%16 == 15 && time.Since(began) >= maxTick { // many that speak at once do not hold up the rooms
+				l.work()
+				began = l.endTick(began)
+			}
+		}
+		l.shutDoor()
 		for !l.inbox.empty() {
 			l.work()
 			if time.Since(began) >= maxTick {
@@ -342,27 +347,22 @@ func (s *Socket) block() {
 	}
 }
 
-// handleAll takes what the poller reported. Who is at the door gets a part of each tick only: the poller
-// reports again what is left.
-func (l *Loop) handleAll(events []event, began time.Time) {
-	left := false
-	for _, e := range events {
-		s := l.byRef(e.ref)
-		switch {
-		case !e.listener && s == nil: // of a socket that is gone
-		case !e.listener && s.state != handshaking:
-			l.handle(s, e)
-		case left || time.Since(began) >= doorSlice:
-			left = true
-		case e.listener:
-			l.accept()
-		default:
-			l.greet(s)
+// handle takes one event of the poller's.
+func (l *Loop) handle(e event) {
+	s := l.byRef(e.ref)
+	switch {
+	case e.listener || s != nil && s.state == handshaking:
+		if l.doorTime >= doorSlice {
+			return // the poller reports it again
 		}
+		if e.listener {
+			l.accept()
+			return
+		}
+		defer l.atDoor(time.Now())
+	case s == nil:
+		return // of a socket that is gone
 	}
-}
-
-func (l *Loop) handle(s *Socket, e event) {
 	if e.readable {
 		l.readable(s)
 	}

@@ -14,7 +14,7 @@ type poller interface {
 	poll(events []event) int
 	// wait is poll that parks the goroutine until there is something or wake was called.
 	wait(events []event) int
-	// waitUntil is wait that ends at t.
+	// waitUntil is wait that ends at t, or sooner.
 	waitUntil(events []event, t time.Time) int
 	// wake ends a wait, the present one or the next.
 	wake()

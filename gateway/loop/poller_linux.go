@@ -100,7 +100,9 @@ func (p *epollPoller) wait(events []event) (n int) {
 }
 
 func (p *epollPoller) waitUntil(events []event, t time.Time) (n int) {
-	_ = p.file.SetReadDeadline(t)
+	if p.file.SetReadDeadline(t) != nil {
+		return p.poll(events)
+	}
 	n = p.wait(events)
 	_ = p.file.SetReadDeadline(time.Time{})
 	return n

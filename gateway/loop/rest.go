@@ -3,8 +3,8 @@ package loop
 import "time"
 
 // A loop whose rooms get more than it could send one message at a time rests between two flushes, so
-// that each send carries more (docs/decisions/0034). It goes on reading meanwhile, and what is read or
-// comes from the broker waits for the flush.
+// that each send carries more (docs/decisions/0034). It goes on reading from descriptors meanwhile; what
+// is in its inbox, a stream's bytes included, waits for the end of the rest.
 
 const (
 	restTime  = 15 * time.Millisecond  // the length of a rest: what it may add to a message's delay
@@ -22,14 +22,15 @@ func (c *carried) add(messages uint32, bytes uint64) {
 }
 
 // pause has the loop rest after a flush that took so long and ended now, if one send a message would
-// have taken more time than has gone by since the last flush.
+// have taken more time than has gone by since the last flush that sent any.
 func (l *Loop) pause(took time.Duration, now time.Time) {
-	c, span := l.carried, now.Sub(l.flushedAt)
-	l.carried, l.flushedAt = carried{}, now
-	if c.sends > 0 {
-		l.sentAt = now
+	c := l.carried
+	if c.sends == 0 {
+		return
 	}
-	if c.sends == 0 || took < restFrom || c.bytes/c.sends >= restBytes {
+	span := now.Sub(l.sentAt)
+	l.carried, l.sentAt = carried{}, now
+	if took < restFrom || c.bytes/c.sends >= restBytes {
 		return
 	}
 	if apart := took * time.Duration(c.messages) / time.Duration(c.sends); apart > span {

@@ -24,30 +24,36 @@ func TestALoopThatIsBehindRests(t *testing.T) {
 		{"after a rest, fewer", carried{500, 3000, 3000 * 150}, took, restTime + took, false},
 		{"large sends", carried{500, 2500, 500 * restBytes}, took, 3 * time.Millisecond, false},
 		{"a short flush", carried{5, 50, 50 * 150}, restFrom / 2, restFrom, false},
-		{"nothing of a room's", carried{}, took, took, false},
 	} {
 		now := time.Now()
-		l := &Loop{carried: c.c, flushedAt: now.Add(-c.since)}
+		l := &Loop{carried: c.c, sentAt: now.Add(-c.since)}
 		l.pause(c.took, now)
 		if got := !l.restUntil.IsZero(); got != c.rests {
 			t.Errorf("%s: rests %v, want %v", c.name, got, c.rests)
 		}
-		if l.carried != (carried{}) || !l.flushedAt.Equal(now) {
+		if l.carried != (carried{}) || !l.sentAt.Equal(now) {
 			t.Errorf("%s: the next flush does not begin anew", c.name)
 		}
 	}
 }
 
+func TestFlushesOfNothingDoNotCount(t *testing.T) {
+	now := time.Now()
+	l := &Loop{sentAt: now.Add(-20 * time.Millisecond)}
+	l.pause(0, now.Add(-time.Millisecond)) // an ack's, say
+	l.carried = carried{500, 1000, 1000 * 150}
+	if l.pause(2*time.Millisecond, now); !l.restUntil.IsZero() {
+		t.Error("two messages a send in 20 ms are reason to rest")
+	}
+}
+
 func TestALoopThatRestsReads(t *testing.T) {
-	for _, tr := range allTransports {
-		if tr == Goroutine {
-			continue // its reading is in the inbox, for which a rest is not ended
-		}
+	for _, tr := range []Transport{Auto, Epoll} { // what a stream reads is in the inbox
 		t.Run(string(tr), func(t *testing.T) {
 			r := newRig(t, Config{Transport: tr, Loops: 1})
 			c := r.dial("room", false)
 			l := c.s.loop
-			r.on(c.s, func() { l.restUntil = time.Now().Add(time.Hour) })
+			r.on(c.s, func() { l.restUntil = time.Now().Add(patience) })
 			r.post("room", "hello", 1, 0)
 			c.send(ws.OpText, "x")
 			r.eventually("what the client sent is read", func() bool { return l.stats.Received.Load() == 1 })

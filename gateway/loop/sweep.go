@@ -44,13 +44,7 @@ func (l *Loop) tick(clock uint32) {
 		delete(l.due, second)
 	}
 	l.sweep(len(l.sockets)/l.cfg.sweepSeconds() + 1)
-	deaf := l.deaf
-	l.deaf = nil
-	for _, fd := range deaf {
-		if !l.doorShut { // else openDoor watches it
-			l.watch(fd)
-		}
-	}
+	l.hearAgain()
 }
 
 // lookAt ends a socket whose time is over.

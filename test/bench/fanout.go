@@ -15,8 +15,8 @@ func groups() []group {
 
 // fanout is one room of 1,000 sockets, from a message a second to as many as go.
 func fanout() group {
-	slow := onRedis.called("two on Redis, epoll").with("--transport", "epoll")
-	all := []subject{baseline, epoll, uring, slow, onRedis}
+	onRedisEpoll := onRedis.called("two on Redis, epoll").with("--transport", "epoll")
+	all := []subject{baseline, epoll, uring, onRedisEpoll, onRedis}
 	g := group{name: "Fan-out", about: "One room of 1,000 sockets, 4 publishers, 128 bytes of data. " +
 		"“Two on Redis” are two instances with 500 sockets each; the CPU of the Redis does not count."}
 	for _, rate := range []string{"5", "20"} {
