@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/gobwas/ws"
@@ -23,6 +25,32 @@ func TestAMessageReachesEveryMemberInOrder(t *testing.T) {
 		}
 		b.send(`{"type":"publish","room":"chat","data":"back"}`)
 		a.want(`{"type":"message","room":"chat","offset":4,"data":"back"}`)
+	})
+}
+
+// What a message is read into is used again for the next one, or not, by its size.
+func TestLargeMessagesStayWhatTheyAre(t *testing.T) {
+	transports(t, func(t *testing.T, c loop.Config) {
+		c.MaxMessage = 1 << 20
+		in := start(t, gateway.Config{Loop: c, Broker: newFlawed(100)})
+		a, b := in.join("chat"), in.join("chat")
+		var data []string
+		for i, size := range []int{4_000, 65_400, 65_470, 65_536, 70_000, 131_000, 131_072, 300_000, 200_000, 65_500, 10} {
+			data = append(data, `"`+strings.Repeat(string(rune('a'+i)), size)+`"`)
+		}
+		for _, d := range data {
+			a.send(`{"type":"publish","room":"chat","data":` + d + `,"echo":false}`)
+		}
+		for i, d := range data {
+			b.want(fmt.Sprintf(`{"type":"message","room":"chat","offset":%d,"data":%s}`, i+1, d))
+		}
+		late := in.dial("/ws")
+		late.next()
+		late.send(`{"type":"join","room":"chat","last":100}`)
+		late.next()
+		for i, d := range data {
+			late.want(fmt.Sprintf(`{"type":"message","room":"chat","offset":%d,"data":%s}`, i+1, d))
+		}
 	})
 }
 

@@ -17,12 +17,16 @@ type trimmer struct {
 	allocated uint64 // bytes in all, at the last look
 	trimmed   uint64 // bytes in all, when memory last went back
 	sockets   int    // then
+	calm      int    // looks in a row without much to do
 	again     int    // looks until it is to go back once more: 0: not
 	tuned     bool   // the collector's pace is ours to set: GOGC and GOMEMLIMIT are not given
 	percent   int    // that was set
 }
 
 const (
+	// patience is how many looks in a row have to be calm before memory goes back: to have it again costs more than a
+	// copy of what goes into it.
+	patience = 8
 	// settle is after how many looks loops have let go of their spare buffers, too.
 	settle = 6
 	// quiet is what an instance without much to do allocates between two looks, in bytes.
@@ -50,6 +54,9 @@ func (t *trimmer) look(sockets int) {
 	allocated, live, objects, free := n(0), n(1), n(2), n(3)
 	busy := allocated-t.allocated > quiet
 	t.allocated = allocated
+	if t.calm++; busy {
+		t.calm = 0
+	}
 	if percent := pace(live); t.tuned && percent != t.percent {
 		debug.SetGCPercent(percent)
 		t.percent = percent
@@ -60,7 +67,7 @@ func (t *trimmer) look(sockets int) {
 	first := allocated-t.trimmed > much || free > much || gone > 1000+t.sockets/10
 	last := t.again == 1
 	t.again = max(t.again-1, 0)
-	if !busy && (first || last) {
+	if t.calm >= patience && (first || last) {
 		debug.FreeOSMemory()
 		t.trimmed, t.sockets = allocated, sockets
 		if first {

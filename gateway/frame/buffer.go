@@ -6,12 +6,16 @@ import (
 )
 
 // Pooled buffers have a power of two between these bounds as their capacity. What must be larger is
-// made to measure and left to the garbage collector.
+// made to measure and left to the garbage collector: it is never used again, see [Reused].
 const (
 	minBufferBits = 7  // 128 bytes, which holds any control payload (RFC 6455 §5.5)
 	maxBufferBits = 16 // 64 KiB, the default message limit
 	maxPooled     = 1 << maxBufferBits
 )
+
+// Reused is how long a payload may be that is used again once it was dealt with, in bytes, as long as what Next is
+// given is not longer. A longer one is its receiver's to keep.
+const Reused = maxPooled
 
 // A buffer collects a payload that came in parts. It is shared through a pool: one owner at a time.
 type buffer struct{ b []byte }
@@ -42,7 +46,8 @@ func (f *buffer) free() {
 
 // grown returns a buffer with the content of f, which may be nil, and room for n more bytes, and frees
 // f if it is another one. bound is what the buffer may have to hold in the end: the capacity at least
-// doubles to keep copying cheap, but beyond the pooled sizes never past bound.
+// doubles to keep copying cheap, and grows fourfold beyond the pooled sizes, where new memory is what costs
+// most, but never past bound.
 func (f *buffer) grown(n, bound int) *buffer {
 	if f == nil {
 		return newBuffer(n)
@@ -52,7 +57,7 @@ func (f *buffer) grown(n, bound int) *buffer {
 		return f
 	}
 	if need > maxPooled {
-		need = max(need, min(2*cap(f.b), bound))
+		need = max(need, min(4*cap(f.b), bound))
 	}
 	g := newBuffer(need) // a pooled size is the next power of two: it doubles by itself
 	g.b = append(g.b, f.b...)

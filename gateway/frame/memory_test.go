@@ -97,7 +97,7 @@ func TestBuffersGrowWithWhatArrives(t *testing.T) {
 				t.Fatal(err)
 			}
 			size := cap(f.parser.buf.b)
-			if size > max(2*arrived, 1<<minBufferBits) || fin && size > 300_000 {
+			if size > max(2*arrived, 1<<minBufferBits) && (size <= maxPooled || size > 4*arrived) || fin && size > 300_000 {
 				t.Fatalf("%d bytes arrived, a buffer of %d", arrived, size)
 			}
 			if size != last {

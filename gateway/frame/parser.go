@@ -13,7 +13,7 @@ type Event struct {
 	// for a control frame.
 	Op ws.OpCode
 	// Payload is unmasked, and valid UTF-8 if Op is OpText. See [ParseClose] for that of OpClose. It
-	// is the parser's, or a part of data: valid until the next call of Next or Release.
+	// is the parser's, or a part of data: valid until the next call of Next or Release, unless longer than Reused.
 	Payload []byte
 	// Deflated: a message that is compressed (RFC 7692). Its payload is neither limited in what it
 	// holds nor checked as UTF-8 before [Parser.Inflate].

@@ -75,9 +75,17 @@ func (l *Loop) append(b *Broadcast) {
 			continue
 		}
 		if g.buf == nil {
-			g.buf, g.entries = l.spare.get(), l.spareEntries.get()
+			g.entries = l.spareEntries.get()
 		}
-		g.buf = append(g.buf, b.Frames[enc]...)
+		switch n := len(b.Frames[enc]); {
+		case g.buf == nil && n > maxSpareSize: // shared, not copied; what comes after it is appended to a copy
+			g.buf = b.Frames[enc][:n:n]
+		case g.buf == nil:
+			g.buf = l.spare.get()
+			fallthrough
+		default:
+			g.buf = append(g.buf, b.Frames[enc]...)
+		}
 		g.head += uint64(len(b.Frames[enc]))
 		e := entry{end: g.head, sent: b.Sent}
 		if b.Skip != 0 {

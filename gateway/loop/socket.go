@@ -20,7 +20,7 @@ type Handler interface {
 	// Open is called once, first.
 	Open(*Socket)
 	// Message hands over a whole message, op being text (then it is UTF-8) or binary. The payload
-	// is valid only during the call.
+	// is valid only during the call, unless longer than frame.Reused.
 	Message(s *Socket, op ws.OpCode, payload []byte)
 	// Skipped tells that a slow socket was moved to the newest message of a room; it missed what
 	// was before, and pos is the position of the newest.

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"strings"
+
+	"github.com/fanfare-ws/fanfare/gateway/frame"
+	"github.com/fanfare-ws/fanfare/pubsub/jsontext"
 )
 
 // command is what a client sends.
@@ -20,40 +23,21 @@ type command struct {
 	Last  int             `json:"last"`
 }
 
-// read takes a command from a text frame, keeping nothing of it. It is what json.Unmarshal does, with a
-// third of its allocations: what is plain is cut out of a text that is known to be
-// valid; json.Unmarshal has the rest, errors included. Unlike it, names of fields are matched exactly.
+// read takes a command from a text frame, keeping nothing of it but of one that is not used again. It is what json.Unmarshal does, at a
+// fraction of its cost: what is plain is cut out while the text is checked; json.Unmarshal has the rest,
+// errors included. Unlike it, names of fields are matched exactly.
 func (c *command) read(text []byte) error {
-	if json.Valid(text) && c.cut(bytes.Clone(text)) {
+	if len(text) <= frame.Reused {
+		text = bytes.Clone(text)
+	}
+	if jsontext.Object(text, c.set) {
 		return nil
 	}
 	*c = command{}
 	return json.Unmarshal(text, c)
 }
 
-// cut reads valid JSON, which c then shares, and reports whether it could.
-func (c *command) cut(text []byte) bool {
-	i := space(text, 0)
-	if text[i] != '{' {
-		return false
-	}
-	for i = space(text, i+1); text[i] != '}'; {
-		if text[i] == ',' {
-			i = space(text, i+1)
-		}
-		end := value(text, i)
-		key := text[i+1 : end-1]
-		i = space(text, end)
-		i = space(text, i+1) // the colon
-		end = value(text, i)
-		if !c.set(key, text[i:end:end]) {
-			return false
-		}
-		i = space(text, end)
-	}
-	return true
-}
-
+// set takes a member of the object, which c then shares, and reports whether it could.
 func (c *command) set(key, v []byte) bool {
 	switch string(key) {
 	case "type":
@@ -100,44 +84,4 @@ func cutString(to *string, v []byte) bool {
 		*to = string(s)
 	}
 	return true
-}
-
-// space is where the next byte that is no white space is.
-func space(text []byte, i int) int {
-	for text[i] == ' ' || text[i] == '\t' || text[i] == '\n' || text[i] == '\r' {
-		i++
-	}
-	return i
-}
-
-// value is where the JSON value ends that begins at i.
-func value(text []byte, i int) int {
-	depth := 0
-	for ; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			for i++; text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-			if depth == 0 {
-				return i + 1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			if depth == 0 {
-				return i // the object's in which a number or a word stands
-			}
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		case ',', ' ', '\t', '\n', '\r':
-			if depth == 0 {
-				return i
-			}
-		}
-	}
-	return i
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fanfare-ws/fanfare/gateway/frame"
 	"github.com/fanfare-ws/fanfare/pubsub"
+	"github.com/fanfare-ws/fanfare/pubsub/jsontext"
 )
 
 // object is a JSON object being written, without its closing brace.
@@ -71,7 +72,7 @@ func encodeJSON(dst []byte, m *pubsub.Message) []byte {
 		o = append(o.key("data_base64"), '"')
 		o = append(base64.StdEncoding.AppendEncode(o, m.Payload), '"')
 	case m.Kind == pubsub.JSON, // which publishers and brokers have checked
-		m.Kind == pubsub.Foreign && json.Valid(m.Payload):
+		m.Kind == pubsub.Foreign && jsontext.Valid(m.Payload):
 		o = append(o.key("data"), m.Payload...)
 	default:
 		o = appendString(o.key("data"), m.Payload)

@@ -90,7 +90,8 @@ type Protocol interface {
 	Encoding() loop.Encoding
 	// Open is called once, first; for a known user when its messages are sure to come.
 	Open(Session)
-	// Message hands over a whole message; the payload is valid only during the call.
+	// Message hands over a whole message; the payload is valid only during the call, unless
+	// longer than frame.Reused.
 	Message(s Session, op ws.OpCode, payload []byte)
 	// Skipped tells that messages of a room up to the position were left out, the socket being slow.
 	Skipped(s Session, room string, pos pubsub.Position)

@@ -2,11 +2,11 @@ package redis
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"unicode/utf8"
 
 	"github.com/fanfare-ws/fanfare/pubsub"
+	"github.com/fanfare-ws/fanfare/pubsub/jsontext"
 )
 
 // The envelope is laid out in the package comment. publish.lua knows the flag for a position.
@@ -109,7 +109,7 @@ func decode(b []byte) (pubsub.Message, error) {
 		b = b[n+int(size):]
 	}
 	switch {
-	case m.Kind == pubsub.JSON && !(utf8.Valid(b) && json.Valid(b)),
+	case m.Kind == pubsub.JSON && !(utf8.Valid(b) && jsontext.Valid(b)),
 		m.Kind == pubsub.Text && !utf8.Valid(b):
 		return m, errMalformed
 	}

@@ -3,6 +3,7 @@ package bench
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 )
 
 // Opcodes, RFC 6455 §5.2.
@@ -37,32 +38,35 @@ func nextFrame(b []byte, limit int) (first byte, payload []byte, length int, err
 	if b[1]&0x80 != 0 {
 		return 0, nil, 0, errMasked
 	}
-	head, size := 2, int(b[1])
-	switch size {
-	case 126:
-		head = 4
-		if len(b) < head {
-			return 0, nil, 0, nil
-		}
-		size = int(binary.BigEndian.Uint16(b[2:]))
-	case 127:
-		head = 10
-		if len(b) < head {
-			return 0, nil, 0, nil
-		}
-		long := binary.BigEndian.Uint64(b[2:])
-		if long > uint64(limit) {
-			return 0, nil, 0, errTooLong
-		}
-		size = int(long)
-	}
-	if head+size > limit {
+	length = frameLength(b)
+	switch {
+	case length > limit:
 		return 0, nil, 0, errTooLong
-	}
-	if len(b) < head+size {
+	case length == 0 || len(b) < length:
 		return 0, nil, 0, nil
 	}
-	return b[0], b[head : head+size], head + size, nil
+	head := 2
+	switch b[1] {
+	case 126:
+		head = 4
+	case 127:
+		head = 10
+	}
+	return b[0], b[head:length], length, nil
+}
+
+// frameLength is the length, header included, of an unmasked frame that begins with b; 0: b is too short to tell.
+func frameLength(b []byte) int {
+	switch {
+	case len(b) < 2:
+	case b[1] < 126:
+		return 2 + int(b[1])
+	case b[1] == 126 && len(b) >= 4:
+		return 4 + int(binary.BigEndian.Uint16(b[2:]))
+	case b[1] == 127 && len(b) >= 10:
+		return 10 + int(min(binary.BigEndian.Uint64(b[2:]), math.MaxInt32))
+	}
+	return 0
 }
 
 // mask is the masking key of all our frames. A key must be unpredictable to keep

@@ -35,10 +35,11 @@ type loop struct {
 
 	// Sockets.
 	sockets []socket
-	dirty   []int32 // indexes of sockets with something to send
-	opened  int     // index of the next to open
-	opening int     // connecting, upgrading or welcoming
-	buf     []byte  // of all reads
+	dirty   []int32  // indexes of sockets with something to send
+	opened  int      // index of the next to open
+	opening int      // connecting, upgrading or welcoming
+	buf     []byte   // of reads, but where a large frame is under way
+	carries [][]byte // large, not in use
 
 	checks
 	sender

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -10,10 +11,16 @@ import (
 // maxCarry is the room for unfinished frames that a socket keeps, in bytes.
 const maxCarry = 4 << 10
 
-// readable reads once into the loop's buffer; epoll tells again if there is more.
+// readable reads once, into the loop's buffer or, where a large frame is under way, right behind what came of
+// it; epoll tells again if there is more.
 func (l *loop) readable(s *socket) {
-	kept := copy(l.buf, s.carry)
-	n, errno := recv(s.fd, l.buf[kept:])
+	b, kept := l.buf, len(s.carry)
+	if kept > maxCarry {
+		b = s.carry[:cap(s.carry)]
+	} else {
+		copy(b, s.carry)
+	}
+	n, errno := recv(s.fd, b[kept:])
 	switch {
 	case errno == unix.EAGAIN || errno == unix.EINTR:
 		return
@@ -25,14 +32,27 @@ func (l *loop) readable(s *socket) {
 		return
 	}
 	l.now = l.r.clock()
-	rest := l.consume(s, l.buf[:kept+n])
-	if s.state == ended {
-		return
+	rest := l.consume(s, b[:kept+n])
+	switch large := cap(s.carry) > maxCarry; {
+	case s.state == ended:
+	case large && len(rest) == kept+n && len(rest) < cap(s.carry):
+		s.carry = rest // where it is
+	case len(rest) > maxCarry:
+		s.carry = append(l.largeCarry(max(frameLength(rest), 2*len(rest))), rest...)
+	case large:
+		l.carries = append(l.carries, s.carry)
+		s.carry = append([]byte(nil), rest...)
+	default:
+		s.carry = append(s.carry[:0], rest...)
 	}
-	if len(rest) == 0 && cap(s.carry) > maxCarry {
-		s.carry = nil
+}
+
+// largeCarry is an empty slice with room for size bytes.
+func (l *loop) largeCarry(size int) (b []byte) {
+	if n := len(l.carries); n > 0 {
+		b, l.carries = l.carries[n-1][:0], l.carries[:n-1]
 	}
-	s.carry = append(s.carry[:0], rest...)
+	return slices.Grow(b, size)
 }
 
 // consume handles all that is complete in b and returns the rest.
