@@ -144,11 +144,20 @@ func (f Finder) param(query string) string {
 	if name == "" {
 		name = "token"
 	}
-	values, _ := url.ParseQuery(query)
-	for _, v := range values[name] {
-		if v != "" {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, value, _ := strings.Cut(pair, "=")
+		if strings.Contains(pair, ";") || !is(key, name) {
+			continue
+		}
+		if v, err := url.QueryUnescape(value); err == nil && v != "" {
 			return v
 		}
 	}
 	return ""
+}
+
+// is reports whether an escaped name is that one.
+func is(escaped, name string) bool {
+	s, err := url.QueryUnescape(escaped)
+	return err == nil && s == name
 }

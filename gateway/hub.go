@@ -223,6 +223,9 @@ func (h *hub) Deliver(m pubsub.Message) {
 	h.deliver(in, &m)
 }
 
+// KnowsUser reports whether a user has a socket here, or had one a moment ago.
+func (h *hub) KnowsUser(name string) bool { return h.gw.users.know(name) }
+
 // Up notes whether the broker can be reached. When it cannot, joins without patience fail now.
 func (h *hub) Up(err error) {
 	h.gw.brokerUp(err)

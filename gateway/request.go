@@ -99,6 +99,9 @@ func (r *request) header(name, value string) {
 		if is("Sec-WebSocket-Protocol") {
 			for p := range strings.SplitSeq(value, ",") {
 				if p = strings.Trim(p, " \t"); p != "" {
+					if h.Protocols == nil {
+						h.Protocols = make([]string, 0, 4) // not of a size of which each socket keeps something
+					}
 					h.Protocols = append(h.Protocols, p)
 				}
 			}
@@ -121,8 +124,9 @@ func validKey(key string) bool {
 	if len(key) != 24 {
 		return false
 	}
-	b, err := base64.StdEncoding.DecodeString(key)
-	return err == nil && len(b) == 16
+	var b [18]byte
+	n, err := base64.StdEncoding.Decode(b[:], []byte(key))
+	return err == nil && n == 16
 }
 
 // proxies are the networks of proxies whose X-Forwarded-… headers are believed.

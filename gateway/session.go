@@ -3,9 +3,9 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -142,7 +142,17 @@ func (s *session) Closed(_ *loop.Socket, o loop.Outcome) {
 	}
 }
 
-func (s *session) ID() string { return fmt.Sprintf("%016x-%x", s.gw.instance, s.socket.ID()) }
+func (s *session) ID() string { return socketID(s.gw.instance, s.socket.ID()) }
+
+// socketID names a socket among those of all instances.
+func socketID(instance, socket uint64) string {
+	var b [33]byte
+	for i := range 16 {
+		b[i] = "0123456789abcdef"[instance>>(60-4*i)&15]
+	}
+	b[16] = '-'
+	return string(strconv.AppendUint(b[:17], socket, 16))
+}
 
 func (s *session) Instance() string { return s.gw.cfg.Name }
 func (s *session) User() string     { return s.user }

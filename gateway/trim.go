@@ -26,7 +26,7 @@ type trimmer struct {
 const (
 	// patience is how many looks in a row have to be calm before memory goes back: to have it again costs more than a
 	// copy of what goes into it.
-	patience = 8
+	patience = 4
 	// settle is after how many looks loops have let go of their spare buffers, too.
 	settle = 6
 	// quiet is what an instance without much to do allocates between two looks, in bytes.
@@ -38,13 +38,17 @@ const (
 )
 
 func newTrimmer() *trimmer {
-	return &trimmer{
+	t := &trimmer{
 		samples: []rt.Sample{
 			{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},
 			{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
 		},
 		tuned: os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "",
+		calm:  patience - 1, // what starting took goes back at once
 	}
+	rt.Read(t.samples)
+	t.allocated = t.samples[0].Value.Uint64()
+	return t
 }
 
 // look is called now and then.

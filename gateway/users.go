@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/fanfare-ws/fanfare/gateway/loop"
 	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
@@ -98,6 +99,12 @@ func (us *users) up(err error) {
 	}
 }
 
+func (us *users) know(name string) bool {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	return us.byName[name] != nil
+}
+
 // deliver hands a message to the user's sockets.
 func (us *users) deliver(m *pubsub.Message) {
 	us.mu.Lock()
@@ -118,6 +125,15 @@ func (us *users) deliver(m *pubsub.Message) {
 
 // each has fn called with the user's sessions, on their loops. Called with mu held.
 func (us *users) each(u *user, fn func(*session)) {
+	if s := u.first; s != nil && s.next == nil { // as nearly all have
+		l := s.socket.Loop()
+		l.Do(s.socket.Ref(), func(*loop.Socket) {
+			if !s.socket.Ended() {
+				fn(s)
+			}
+		})
+		return
+	}
 	var byLoop [][]*session
 	for s := u.first; s != nil; s = s.next {
 		i := s.socket.Loop().Index()

@@ -156,6 +156,13 @@ type Handler interface {
 	Up(err error)
 }
 
+// UserKnower is a [Handler] that knows itself which users it has subscribed: there are as many as sockets, and a
+// broker in the same process need not keep their names once more.
+type UserKnower interface {
+	// KnowsUser reports whether the user's messages are wanted. It must not wait.
+	KnowsUser(name string) bool
+}
+
 // Broker carries messages between instances.
 type Broker interface {
 	// Run connects and works until ctx ends, then answers every callback still open, with

@@ -126,7 +126,7 @@ func (Fanfare) join(s Session, c *command) {
 		fail(s, c.ID, badRequest, "last is a number of messages")
 		return
 	}
-	room, id := c.Room, c.ID
+	room, id, resumes := c.Room, c.ID, c.Since != nil
 	s.Join(room, want, func(j Joined, err error) {
 		if err != nil {
 			failWith(s, id, err)
@@ -136,7 +136,7 @@ func (Fanfare) join(s Session, c *command) {
 		if j.Position.Epoch != 0 {
 			w = w.epoch(j.Position.Epoch).int("offset", j.Position.Offset)
 		}
-		if want.Since != nil {
+		if resumes {
 			w = w.bool("recovered", j.Recovered)
 		}
 		w.send(s)

@@ -47,6 +47,7 @@ type Broker struct {
 
 	// Owned by Run.
 	handler pubsub.Handler
+	knower  pubsub.UserKnower // the handler, if it is one: then users stays empty
 	rooms   map[string]*room
 	users   map[string]struct{}
 	now     time.Time // of the current batch
@@ -99,6 +100,7 @@ func (b *Broker) Run(ctx context.Context, h pubsub.Handler) error {
 	wg.Go(func() { b.answers.Run(stop) })
 
 	b.handler = h
+	b.knower, _ = h.(pubsub.UserKnower)
 	h.Up(nil)
 	sweep := time.NewTicker(b.sweepEvery)
 	defer sweep.Stop()
@@ -193,11 +195,18 @@ func (b *Broker) work(o *op) {
 	case o.call != nil:
 		o.call(nil)
 	case o.m.Target.User:
-		_, subscribed := b.users[o.m.Target.Name]
-		b.deliver(o, pubsub.Position{}, subscribed)
+		b.deliver(o, pubsub.Position{}, b.hasUser(o.m.Target.Name))
 	default:
 		b.publish(o)
 	}
+}
+
+func (b *Broker) hasUser(name string) bool {
+	if b.knower != nil {
+		return b.knower.KnowsUser(name)
+	}
+	_, subscribed := b.users[name]
+	return subscribed
 }
 
 func (b *Broker) publish(o *op) {
@@ -238,7 +247,9 @@ func receipt(at pubsub.Position, subscribed bool) pubsub.Receipt {
 
 func (b *Broker) subscribe(t pubsub.Target) pubsub.Position {
 	if t.User {
-		b.users[t.Name] = struct{}{}
+		if b.knower == nil {
+			b.users[t.Name] = struct{}{}
+		}
 		return pubsub.Position{}
 	}
 	r := b.room(t.Name)

@@ -106,3 +106,35 @@ func BenchmarkPublish(b *testing.B) {
 		})
 	}
 }
+
+// knower is a handler that knows its users.
+type knower struct{ got chan pubsub.Message }
+
+func (k knower) Deliver(m pubsub.Message)        { k.got <- m }
+func (knower) Top(string, pubsub.Position, bool) {}
+func (knower) Up(error)                          {}
+func (knower) KnowsUser(name string) bool        { return name == "ada" }
+
+func TestAHandlerThatKnowsItsUsersIsAsked(t *testing.T) {
+	t.Parallel()
+	b, k := memory.New(memory.Config{}), knower{make(chan pubsub.Message, 2)}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go b.Run(ctx, k)
+	for name, want := range map[string]int{"ada": 1, "bob": 0} {
+		receipts := make(chan pubsub.Receipt, 1)
+		b.Subscribe(pubsub.User("bob"), func(pubsub.Position, error) {})
+		b.Publish(pubsub.Message{Target: pubsub.User(name), Payload: []byte(`1`), Kind: pubsub.JSON}, func(r pubsub.Receipt, err error) {
+			if err != nil {
+				t.Error(err)
+			}
+			receipts <- r
+		})
+		if r := <-receipts; r.Instances != want {
+			t.Errorf("%s: %d instances, want %d", name, r.Instances, want)
+		}
+	}
+	if m := <-k.got; m.Target.Name != "ada" || len(k.got) != 0 {
+		t.Errorf("delivered %+v, and %d more", m, len(k.got))
+	}
+}
