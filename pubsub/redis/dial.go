@@ -23,7 +23,13 @@ func newDialer(o *goredis.Options) dialer {
 		Control:         control,
 	}
 	if o.TLSConfig == nil {
-		return plain.DialContext
+		return func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := plain.DialContext(ctx, network, addr)
+			if tcp, ok := c.(*net.TCPConn); ok {
+				return unscheduled(tcp)
+			}
+			return c, err
+		}
 	}
 	return (&tls.Dialer{NetDialer: plain, Config: o.TLSConfig}).DialContext
 }
