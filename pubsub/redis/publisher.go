@@ -50,8 +50,8 @@ func newLane(max int) *lane {
 }
 
 // publisher makes pipelines of what is published on the link, in order. It never waits for more to
-// come: what is less than a whole pipeline is sent once the one before it is done, with what came
-// until then.
+// come: what is less than a whole pipeline it sends itself, once the one before it is done, with what came
+// until then; whole ones it leaves to the sender, and makes the next meanwhile.
 func (l *link) publisher(ctx context.Context) {
 	way := l.lane
 	defer close(way.made)
@@ -66,7 +66,8 @@ func (l *link) publisher(ctx context.Context) {
 		taken = way.publishes.Take(taken)
 		for rest := taken; len(rest) > 0; {
 			p, ok := way.freePipeline(ctx)
-			if ok && len(rest) < maxBatch {
+			alone := len(rest) < maxBatch
+			if ok && alone {
 				var other *pipeline
 				if other, ok = way.freePipeline(ctx); ok {
 					way.free <- other
@@ -83,7 +84,11 @@ func (l *link) publisher(ctx context.Context) {
 			for i := range p.batch {
 				p.cmds = append(p.cmds, l.b.command(&p.batch[i].m, l.names(named, p.batch[i].m.Target), false))
 			}
-			way.made <- p
+			if alone && n == len(rest) {
+				l.dispatch(ctx, p)
+			} else {
+				way.made <- p
+			}
 			rest = rest[n:]
 		}
 	}

@@ -17,15 +17,20 @@ var errTooLate = errors.New("it waited too long to be sent")
 // sender sends pipelines, one after the other, until the publisher ends.
 func (l *link) sender(ctx context.Context) {
 	for p := range l.lane.made {
-		if ctx.Err() != nil {
-			l.b.refuse(p.batch, pubsub.ErrClosed)
-		} else {
-			l.send(p.batch, p.cmds)
-		}
-		clear(p.batch)
-		clear(p.cmds)
-		l.lane.free <- p
+		l.dispatch(ctx, p)
 	}
+}
+
+// dispatch sends a pipeline, no other being under way.
+func (l *link) dispatch(ctx context.Context, p *pipeline) {
+	if ctx.Err() != nil {
+		l.b.refuse(p.batch, pubsub.ErrClosed)
+	} else {
+		l.send(p.batch, p.cmds)
+	}
+	clear(p.batch)
+	clear(p.cmds)
+	l.lane.free <- p
 }
 
 // send publishes a batch with its commands and answers each.
