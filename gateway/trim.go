@@ -31,12 +31,13 @@ const (
 	settle = 6
 	// quiet is what an instance without much to do allocates between two looks, in bytes.
 	quiet = 256 << 10
-	// waste is what is worth a garbage collection, in bytes; a tenth of the heap besides.
-	waste = 1 << 20
+	// waste is what is worth a garbage collection, in bytes; a twentieth of the heap besides.
+	waste = 512 << 10
 	// young is how much garbage may come together whatever the live heap, in bytes.
 	young = 64 << 20
 )
 
+// newTrimmer gives back what starting took.
 func newTrimmer() *trimmer {
 	t := &trimmer{
 		samples: []rt.Sample{
@@ -44,10 +45,11 @@ func newTrimmer() *trimmer {
 			{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
 		},
 		tuned: os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "",
-		calm:  patience - 1, // what starting took goes back at once
 	}
+	debug.FreeOSMemory()
 	rt.Read(t.samples)
 	t.allocated = t.samples[0].Value.Uint64()
+	t.trimmed = t.allocated
 	return t
 }
 
@@ -66,7 +68,7 @@ func (t *trimmer) look(sockets int) {
 		t.percent = percent
 	}
 	// What is garbage is not known before it is collected; that there may be much is.
-	much := waste + objects/10
+	much := waste + objects/20
 	gone := max(t.sockets-sockets, sockets-t.sockets)
 	first := allocated-t.trimmed > much || free > much || gone > 1000+t.sockets/10
 	last := t.again == 1

@@ -16,8 +16,6 @@ func TestTheCollectorsPace(t *testing.T) {
 func TestMemoryGoesBackAfterABurst(t *testing.T) {
 	trim := newTrimmer()
 	trim.tuned = false
-	trim.look(0)
-	trim.calm, trim.again = 0, 0
 	burst := make([][]byte, 64)
 	for i := range burst {
 		burst[i] = make([]byte, 1<<20)
