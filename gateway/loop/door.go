@@ -132,8 +132,8 @@ func (l *Loop) hearAgain() {
 // shut after that for doorRest times as long. Many who come at once wait in the backlog, and the rooms
 // do not wait for them.
 const (
-	doorSlice = time.Millisecond
-	doorRest  = 12
+	doorSlice = 100 * time.Microsecond
+	doorRest  = 20
 	roomsBusy = 100 * time.Millisecond // since a room's message was sent
 )
 
@@ -165,7 +165,7 @@ func (l *Loop) accept() {
 		if slices.Contains(l.deaf, fd) {
 			continue
 		}
-		for range 16 {
+		for range 2 {
 			conn, again, err := acceptFD(fd)
 			if again {
 				break
