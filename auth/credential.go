@@ -146,7 +146,7 @@ func (f Finder) param(query string) string {
 	}
 	for pair := range strings.SplitSeq(query, "&") {
 		key, value, _ := strings.Cut(pair, "=")
-		if strings.Contains(pair, ";") || !is(key, name) {
+		if k, err := url.QueryUnescape(key); err != nil || k != name || strings.Contains(pair, ";") {
 			continue
 		}
 		if v, err := url.QueryUnescape(value); err == nil && v != "" {
@@ -154,10 +154,4 @@ func (f Finder) param(query string) string {
 		}
 	}
 	return ""
-}
-
-// is reports whether an escaped name is that one.
-func is(escaped, name string) bool {
-	s, err := url.QueryUnescape(escaped)
-	return err == nil && s == name
 }

@@ -125,32 +125,10 @@ func (us *users) deliver(m *pubsub.Message) {
 
 // each has fn called with the user's sessions, on their loops. Called with mu held.
 func (us *users) each(u *user, fn func(*session)) {
-	if s := u.first; s != nil && s.next == nil { // as nearly all have
-		l := s.socket.Loop()
-		l.Do(s.socket.Ref(), func(*loop.Socket) {
+	for s := u.first; s != nil; s = s.next {
+		s.socket.Loop().Do(s.socket.Ref(), func(*loop.Socket) {
 			if !s.socket.Ended() {
 				fn(s)
-			}
-		})
-		return
-	}
-	var byLoop [][]*session
-	for s := u.first; s != nil; s = s.next {
-		i := s.socket.Loop().Index()
-		if byLoop == nil {
-			byLoop = make([][]*session, len(us.gw.loops.Loops()))
-		}
-		byLoop[i] = append(byLoop[i], s)
-	}
-	for i, list := range byLoop {
-		if list == nil {
-			continue
-		}
-		us.gw.loops.Loops()[i].Call(func() {
-			for _, s := range list {
-				if !s.socket.Ended() {
-					fn(s)
-				}
 			}
 		})
 	}

@@ -44,6 +44,13 @@ func (f *buffer) free() {
 	pools[bits.Len(uint(cap(f.b)))-1-minBufferBits].Put(f)
 }
 
+// fit has no more than a quarter of its size to spare, if it is its receiver's to keep.
+func (f *buffer) fit() {
+	if n := len(f.b); n > Reused && cap(f.b) > n+n/4 {
+		f.b = append(make([]byte, 0, n), f.b...)
+	}
+}
+
 // grown returns a buffer with the content of f, which may be nil, and room for n more bytes, and frees
 // f if it is another one. bound is what the buffer may have to hold in the end: the capacity at least
 // doubles to keep copying cheap, and grows fourfold beyond the pooled sizes, where new memory is what costs

@@ -55,6 +55,7 @@ func (p *Parser) Inflate(ev Event, maxMessage int) (Event, error) {
 	if fault != nil {
 		return Event{}, fault
 	}
+	out.fit()
 	return Event{Op: ev.Op, Payload: out.b[:len(out.b):len(out.b)]}, nil
 }
 

@@ -160,3 +160,21 @@ func TestReleaseMayBeCalledAtAnyTime(t *testing.T) {
 		}
 	}
 }
+
+func TestAPayloadToKeepHasLittleToSpare(t *testing.T) {
+	for _, size := range []int{Reused + 1, 70_000, 200_000} {
+		var p Parser
+		stream := join(client(false, bin, string(make([]byte, size-10))), client(true, cont, "0123456789"))
+		for whole := false; !whole; { // in the reads that a loop makes
+			read := stream[:min(len(stream), 64<<10)]
+			_, n, ok, err := p.Next(read, 1<<30)
+			if err != nil {
+				t.Fatal(err)
+			}
+			stream, whole = stream[n:], ok
+		}
+		if b := p.spent.b; len(b) != size || cap(b) > size+size/4 {
+			t.Errorf("%d of %d bytes in a buffer of %d", len(b), size, cap(b))
+		}
+	}
+}

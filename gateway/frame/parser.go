@@ -145,6 +145,7 @@ func (p *Parser) readPayload(part []byte, maxMessage int) (ev Event, ok bool) {
 		return Event{}, false
 	}
 	p.spent, p.buf = p.buf, nil
+	p.spent.fit()
 	return p.message(p.spent.b), true
 }
 

@@ -62,6 +62,7 @@ type Loop struct {
 	small        [256]byte       // scratch for a control frame
 	events       []event
 	taken        []item
+	letGo        bool      // of taken
 	carried      carried   // in this flush
 	sentAt       time.Time // when rooms' messages were last sent
 	restUntil    time.Time // no flush before, see rest.go; zero: now
@@ -197,8 +198,8 @@ func (l *Loop) work() {
 	}
 	clear(items)
 	l.taken = items
-	if cap(items) > 1<<16 {
-		l.taken = nil // a burst's memory goes back
+	if l.letGo {
+		l.taken, l.letGo = nil, false // a burst's memory goes back; it is one of the two that are in use in turn
 	}
 }
 

@@ -12,7 +12,7 @@ type spares[T any] struct {
 }
 
 const (
-	maxSpareSize  = 64 << 10 // of one, in bytes
+	maxSpareSize  = 64 << 10 // of one, in bytes; a log's memory beyond may be a message's own
 	maxSpareBytes = 1 << 20  // of all
 )
 

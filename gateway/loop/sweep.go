@@ -34,6 +34,7 @@ func (l *Loop) tick(clock uint32) {
 	l.clock = clock
 	l.spare.trim()
 	l.spareEntries.trim()
+	l.letGo = true
 	for ; l.dueDone < clock; l.dueDone++ {
 		second := l.dueDone + 1
 		for _, r := range l.due[second] {

@@ -81,16 +81,9 @@ func object(b []byte, i, depth int, each func(key, value []byte) bool) int {
 		if end < 0 || each != nil && !each(b[key:keyEnd-1], b[from:end:end]) {
 			return -1
 		}
-		if i = space(b, end); i == len(b) {
-			return -1
-		}
-		switch b[i] {
-		case '}':
-			return i + 1
-		case ',':
-			i = space(b, i+1)
-		default:
-			return -1
+		last := false
+		if i, last = next(b, end, '}'); last {
+			return i
 		}
 	}
 	return -1
@@ -108,18 +101,25 @@ func array(b []byte, i, depth int) int {
 		if i = value(b, i, depth); i < 0 {
 			return -1
 		}
-		if i = space(b, i); i == len(b) {
-			return -1
-		}
-		switch b[i] {
-		case ']':
-			return i + 1
-		case ',':
-			i = space(b, i+1)
-		default:
-			return -1
+		last := false
+		if i, last = next(b, i, ']'); last {
+			return i
 		}
 	}
+}
+
+// next is where the next element begins, after one that ended at i; or, with last, where the list ends.
+func next(b []byte, i int, closing byte) (at int, last bool) {
+	if i = space(b, i); i == len(b) {
+		return -1, true
+	}
+	switch b[i] {
+	case closing:
+		return i + 1, true
+	case ',':
+		return space(b, i+1), false
+	}
+	return -1, true
 }
 
 // text is a string, and begins after the quote.

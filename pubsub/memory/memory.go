@@ -104,15 +104,17 @@ func (b *Broker) Run(ctx context.Context, h pubsub.Handler) error {
 	h.Up(nil)
 	sweep := time.NewTicker(b.sweepEvery)
 	defer sweep.Stop()
+	spare := time.NewTicker(time.Second)
+	defer spare.Stop()
 	var batch []op
 	for {
 		select {
 		case <-b.queue.Wake():
 			batch = b.queue.Take(batch)
-			b.now = time.Now()
-			for i := range batch {
-				b.work(&batch[i])
-			}
+			b.workOff(batch)
+		case <-spare.C: // the memory that a burst took goes back
+			b.workOff(b.queue.Take(nil))
+			batch = nil
 		case now := <-sweep.C:
 			b.sweep(now)
 		case <-ctx.Done():
@@ -189,6 +191,13 @@ func (o *op) refuse(err error) {
 }
 
 // Below here: on Run's goroutine.
+
+func (b *Broker) workOff(batch []op) {
+	b.now = time.Now()
+	for i := range batch {
+		b.work(&batch[i])
+	}
+}
 
 func (b *Broker) work(o *op) {
 	switch {

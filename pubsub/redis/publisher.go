@@ -31,8 +31,8 @@ type pipeline struct {
 	cmds  []*goredis.Cmd
 }
 
-// lane is the way of a link's publishes, in order. The publisher makes pipelines, the sender sends
-// them; two pipelines go round between them, so that one is made while the other is under way.
+// lane is the way of a link's publishes, in order. The publisher makes pipelines and sends small ones; the sender sends
+// whole ones; two pipelines go round between them, so that one is made while the other is under way.
 type lane struct {
 	// Safe for concurrent use.
 	publishes *queue.Queue[publish]
