@@ -12,15 +12,20 @@ import (
 	"github.com/fanfare-ws/fanfare/pubsub"
 )
 
-// barrier publishes to a fresh room that i has subscribed, from the given instances, and waits for
-// the messages: what they published before must have come by then.
-func barrier(t testing.TB, i *Instance, from ...*Instance) {
+// barrier waits until i has what the given instances published before to rooms and users of the names,
+// and is done with what it unsubscribed of them. For each name it publishes to a fresh room whose messages come the same way.
+func barrier(t testing.TB, c Cluster, i *Instance, from []*Instance, names ...string) {
 	t.Helper()
-	room := fmt.Sprintf("plain-barrier-%p-%d", i, len(i.Now().Messages))
-	i.Subscribe(pubsub.Room(room))
-	for n, f := range from {
-		f.Text(room, "")
-		i.Messages(t, pubsub.Room(room), n+1)
+	for _, name := range names {
+		room := ""
+		for n := len(i.Now().Messages); room == "" || c.Partition != nil && c.Partition(room) != c.Partition(name); n++ {
+			room = fmt.Sprintf("plain-barrier-%s-%p-%d", name, i, n)
+		}
+		i.Subscribe(pubsub.Room(room))
+		for n, f := range from {
+			f.Text(room, "")
+			i.Messages(t, pubsub.Room(room), n+1)
+		}
 	}
 }
 
@@ -52,7 +57,7 @@ func inOrder(t *testing.T, c Cluster) {
 	}
 	answered.Wait()
 	for _, i := range instances(a, b) {
-		barrier(t, i, a, b)
+		barrier(t, c, i, instances(a, b), rooms...)
 		got := i.Now()
 		for _, room := range rooms {
 			next := make(map[int]int)
@@ -181,11 +186,11 @@ func unsubscribe(t *testing.T, c Cluster) {
 		b.Messages(t, target, 1)
 		b.Broker.Unsubscribe(target)
 	}
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "kept", "plain", "ann")
 	for _, target := range targets {
 		a.Publish(pubsub.Message{Target: target})
 	}
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "kept", "plain", "ann")
 	for _, target := range targets {
 		if got := b.Now().Of(target); len(got) != 1 {
 			t.Errorf("%+v: %d messages, want only the one before", target, len(got))
@@ -209,14 +214,14 @@ func subscribeTwice(t *testing.T, c Cluster) {
 	if r := a.Text("kept", "2"); r.Instances != 1 {
 		t.Errorf("%d instances, want 1", r.Instances)
 	}
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "kept")
 	if got := b.Now().Of(room); len(got) != 2 {
 		t.Errorf("%d messages, want 2", len(got))
 	}
 	b.Broker.Unsubscribe(room) // ends it, however often it was subscribed
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "kept")
 	a.Text("kept", "3")
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "kept")
 	if got := b.Now().Of(room); len(got) != 2 {
 		t.Errorf("%d messages after unsubscribe, want 2", len(got))
 	}

@@ -31,7 +31,7 @@ func noHistory(t *testing.T, c Cluster) {
 		t.Errorf("published with a key: %v, want ErrNoHistory", err)
 	}
 	a.Publish(pubsub.Message{Target: pubsub.User("plain"), Key: "k"}) // a user's means nothing
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "plain")
 	if got := b.Now().Of(pubsub.Room("plain")); len(got) != 2 {
 		t.Errorf("%d messages came, want the 2 without a key", len(got))
 	}
@@ -260,7 +260,7 @@ func keysAtOnce(t *testing.T, c Cluster) {
 			t.Fatalf("positions %+v and %+v", first, at)
 		}
 	}
-	barrier(t, b, a, b)
+	barrier(t, c, b, []*Instance{a, b}, "kept")
 	if got := b.Now().Of(pubsub.Room("kept")); len(got) != 1 {
 		t.Errorf("delivered %d times", len(got))
 	}

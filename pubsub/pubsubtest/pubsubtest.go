@@ -16,6 +16,9 @@ import (
 type Cluster struct {
 	// New makes a broker on the backend, not yet running.
 	New func(t testing.TB, rs pubsub.Retentions, queue int) pubsub.Broker
+	// Partition of a room or user by its name: only messages of one partition are known to come in the order in which
+	// different targets' were published. nil: there is one.
+	Partition func(name string) int
 	// Interrupt cuts the connections on which the instances listen; nil: they have none.
 	Interrupt func(t testing.TB)
 	// Alone tells that a broker shares its backend with nobody: what needs two instances is then

@@ -108,8 +108,8 @@ func users(t *testing.T, c Cluster) {
 	}
 	a.Broker.Unsubscribe(ann)
 	b.Broker.Unsubscribe(ann)
-	barrier(t, a, b)
-	barrier(t, b, a)
+	barrier(t, c, a, []*Instance{b}, "ann")
+	barrier(t, c, b, []*Instance{a}, "ann")
 	if r := a.Publish(pubsub.Message{Target: ann}); r.Instances != 0 {
 		t.Errorf("%d instances, want none", r.Instances)
 	}
@@ -124,11 +124,11 @@ func roomOrUser(t *testing.T, c Cluster) {
 	a.Publish(pubsub.Message{Target: pubsub.User("x"), Payload: []byte("user")})
 	b.Messages(t, pubsub.User("x"), 1)
 	b.Broker.Unsubscribe(pubsub.Room("x"))
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "x")
 	a.Publish(pubsub.Message{Target: pubsub.User("x"), Payload: []byte("user")})
 	a.Text("x", "room")
 	b.Messages(t, pubsub.User("x"), 2)
-	barrier(t, b, a)
+	barrier(t, c, b, []*Instance{a}, "x")
 	got := b.Now()
 	for target, want := range map[pubsub.Target]int{pubsub.Room("x"): 1, pubsub.User("x"): 2} {
 		ms := got.Of(target)

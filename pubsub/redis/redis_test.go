@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -48,6 +49,7 @@ func TestConformance(t *testing.T) {
 
 // backend gives every test names of its own on the same servers.
 func backend(c redis.Config, servers ...*redistest.Server) func(testing.TB) pubsubtest.Cluster {
+	partitions := cmp.Or(c.Partitions, 64) // by default 64 on a cluster, and 1 elsewhere, where to tell 64 apart does no harm
 	return func(testing.TB) pubsubtest.Cluster {
 		c := c
 		c.Prefix = prefix()
@@ -57,6 +59,7 @@ func backend(c redis.Config, servers ...*redistest.Server) func(testing.TB) pubs
 				c.Retentions, c.Queue = rs, queue
 				return broker(t, c)
 			},
+			Partition: func(name string) int { return redis.Partition(name, partitions) },
 			Interrupt: func(t testing.TB) { cut(t, c.Name, servers...) },
 		}
 	}
