@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 )
@@ -100,115 +99,27 @@ type fdPeer int32
 func (p fdPeer) Addr() netip.AddrPort { return peerFD(int32(p)) }
 func (p fdPeer) TLS() bool            { return false }
 
-// listen begins to accept from a listening descriptor.
-func (l *Loop) listen(fd int32) {
-	l.listening = append(l.listening, fd)
-	l.hear(fd)
-}
-
-// hear has the poller report a listener's connections; if it cannot, the next second tries again.
-func (l *Loop) hear(fd int32) {
-	if err := l.poller.listen(fd); err != nil {
-		l.log.Error("listening", "error", err)
-		l.deaf = append(l.deaf, fd)
-	}
-}
-
-// ignore leaves a listener's connections in the kernel's backlog until hearAgain.
-func (l *Loop) ignore(fd int32) {
-	l.poller.ignore(fd)
-	l.deaf = append(l.deaf, fd)
-}
-
-func (l *Loop) hearAgain() {
-	deaf := l.deaf
-	l.deaf = nil
-	for _, fd := range deaf {
-		l.hear(fd)
-	}
-}
-
-// Those who arrive get a part of a loop's time: doorSlice a tick, and while rooms are busy the door is
-// shut after that for doorRest times as long. Many who come at once wait in the backlog, and the rooms
-// do not wait for them.
-const (
-	doorSlice = 100 * time.Microsecond
-	doorRest  = 20
-	roomsBusy = 100 * time.Millisecond // since a room's message was sent
-)
-
-// atDoor takes the time since began for the door's.
-func (l *Loop) atDoor(began time.Time) { l.doorTime += time.Since(began) }
-
-// shutDoor has nobody accepted for a while if it took too much time.
-func (l *Loop) shutDoor() {
-	spent := l.doorTime
-	if spent < doorSlice {
-		return
-	}
-	l.doorTime = 0
-	if time.Since(l.sentAt) >= roomsBusy || len(l.deaf) == len(l.listening) {
-		return
-	}
-	for _, fd := range l.listening {
-		if !slices.Contains(l.deaf, fd) {
-			l.ignore(fd)
-		}
-	}
-	time.AfterFunc(spent*doorRest, func() { l.Call(l.hearAgain) })
-}
-
-// accept takes what waits on the listeners, a bounded number at a time: the rooms go on.
-func (l *Loop) accept() {
-	defer l.atDoor(time.Now())
-	for _, fd := range l.listening {
-		if slices.Contains(l.deaf, fd) {
-			continue
-		}
-		for range 2 {
-			conn, again, err := acceptFD(fd)
-			if again {
-				break
-			}
-			if err != nil { // out of descriptors or memory: the backlog waits for the next second
-				l.log.Warn("accepting", "error", err)
-				l.ignore(fd)
-				break
-			}
-			if l.group.crowded() {
-				l.group.door.Refuse(Crowded)
-				closeFD(conn)
-				continue
-			}
-			if o := l.group.place(l); o == l {
-				l.adopt(conn)
-			} else if !o.Call(func() {
-				defer o.atDoor(time.Now())
-				o.adopt(conn)
-			}) {
-				closeFD(conn)
-				o.release()
-			}
-		}
-	}
-}
-
 // adopt makes a connection the loop's own, to be read for its header block.
 func (l *Loop) adopt(fd int32) {
-	if l.stopped {
-		closeFD(fd)
-		l.release()
-		return
-	}
 	s := &Socket{fd: fd}
 	l.add(s)
-	if err := l.poller.add(fd, s.Ref()); err != nil {
+	s.expires = l.clock + seconds(l.cfg.HandshakeTimeout)
+	l.dueAt(s.expires, s)
+	l.hear(s) // a client that speaks at once is often here already
+}
+
+// hear reads what a socket in the handshake has said, and watches it for more.
+func (l *Loop) hear(s *Socket) {
+	s.state = handshaking
+	if err := l.poller.add(s.fd, s.Ref()); err != nil {
 		l.log.Warn("watching a connection", "error", err)
 		s.drop(Lost)
 		return
 	}
-	l.dueAt(l.clock+seconds(l.cfg.HandshakeTimeout), s)
-	l.readable(s) // a client that speaks at once is often here already
+	l.readable(s)
+	if s.state == handshaking && s.expires <= l.dueDone { // while it waited
+		l.lookAt(s, s.expires)
+	}
 }
 
 // readable reads what is there, with a bound so that one socket does not hold up the others.

@@ -1,7 +1,10 @@
 package loop
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"testing"
 	"time"
 )
@@ -15,7 +18,7 @@ func TestTheDoorIsShutForAWhileWhenRoomsAreBusy(t *testing.T) {
 				r.onLoop(l, func() {
 					l.sentAt, l.doorTime = sent, spent
 					l.shutDoor()
-					is = len(l.deaf) == 1
+					is = l.doorShut && len(l.deaf) == 1
 				})
 				return is
 			}
@@ -39,7 +42,11 @@ func TestTheDoorIsShutForAWhileWhenRoomsAreBusy(t *testing.T) {
 			if r.g.Held() != 0 {
 				t.Error("accepted though the door is shut")
 			}
-			r.onLoop(l, l.hearAgain)
+			r.tick(1)
+			if r.onLoop(l, func() {}); r.g.Held() != 0 {
+				t.Error("accepted after a second though the door is shut")
+			}
+			r.onLoop(l, l.openDoor)
 			r.upgrade(conn, "room")
 		})
 	}
@@ -72,18 +79,138 @@ func TestTheDoorTakesAPartOfATickOnly(t *testing.T) {
 					return
 				}
 				t.Cleanup(func() { conn.Close() })
-				held := r.g.Held()
 				l.doorTime = doorSlice
 				l.handle(event{listener: true})
-				if r.g.Held() != held {
-					t.Error("accepted though the door's part of the tick is over")
+				if len(l.arrived) != 1 {
+					t.Error("not accepted: the backlog could overflow")
+				}
+				if l.letIn(); len(l.arrived) != 1 {
+					t.Error("let in though the door's part of the tick is over")
 				}
 				l.shutDoor() // the rooms are quiet: only the next tick begins
-				l.handle(event{listener: true})
-				if r.g.Held() != held+1 {
-					t.Error("not accepted in the next tick")
+				if l.letIn(); len(l.arrived) != 0 {
+					t.Error("not let in in the next tick")
 				}
 			})
+		})
+	}
+}
+
+// shutOut shuts the door until openDoor is called.
+func (r *rig) shutOut(l *Loop) {
+	r.onLoop(l, func() {
+		l.sentAt, l.doorTime = time.Now(), time.Hour
+		l.shutDoor()
+	})
+}
+
+// silent opens a connection that says nothing, and waits until it is let in.
+func (r *rig) silent(l *Loop) net.Conn {
+	r.t.Helper()
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(patience))
+	r.eventually("it is let in", func() (in bool) {
+		r.onLoop(l, func() { in = r.g.Held() == 1 && len(l.arrived) == 0 })
+		return in
+	})
+	return conn
+}
+
+// held waits until so many wait before a shut door who have spoken.
+func (r *rig) held(l *Loop, n int) {
+	r.t.Helper()
+	r.eventually("they wait before the door", func() (is bool) {
+		r.onLoop(l, func() { is = len(l.spoken) == n })
+		return is
+	})
+}
+
+func TestWhoSpeaksWhileTheDoorIsShutIsHeardLater(t *testing.T) {
+	for _, tr := range []Transport{Auto, Epoll} {
+		t.Run(string(tr), func(t *testing.T) {
+			r := newRig(t, Config{Transport: tr, Loops: 1})
+			l := r.g.Loops()[0]
+			conn := r.silent(l)
+			r.shutOut(l)
+			io.WriteString(conn, "GET /http HTTP/1.1\r\n\r\n")
+			r.held(l, 1)
+			r.tick(10) // beyond the time for a handshake, which the client kept
+			events := -1
+			r.onLoop(l, func() { events = l.poller.poll(l.events) })
+			if events != 0 {
+				t.Error("the poller reports one that waits: the loop would not sleep")
+			}
+			r.onLoop(l, l.openDoor)
+			if passed := <-r.passed; passed.Close() != nil {
+				t.Error("not passed on")
+			}
+		})
+	}
+}
+
+func TestWhoWaitedBeforeTheDoorWithHalfAHandshakeIsRefused(t *testing.T) {
+	r := newRig(t, Config{Transport: Auto, Loops: 1})
+	l := r.g.Loops()[0]
+	late := r.silent(l)
+	r.shutOut(l)
+	io.WriteString(late, "GET / HTTP/1.1\r\n")
+	r.held(l, 1)
+	r.tick(10)
+	r.onLoop(l, l.openDoor)
+	if b, err := io.ReadAll(late); err != nil || string(b) != "refused 2" {
+		t.Errorf("read %q, %v, want HandshakeTimeout", b, err)
+	}
+	late.Close()
+	r.eventually("it is gone", func() bool { return r.g.Held() == 0 })
+
+	inTime := r.silent(l)
+	r.shutOut(l)
+	io.WriteString(inTime, "GET /http HTTP/1.1\r\n")
+	r.held(l, 1)
+	r.onLoop(l, l.openDoor)
+	io.WriteString(inTime, "\r\n")
+	(<-r.passed).Close()
+}
+
+func TestWhoWaitsBeforeTheDoorIsDroppedInTheEnd(t *testing.T) {
+	for what, end := range map[string]func(*rig){
+		"EndAll": func(r *rig) { r.g.EndAll(Drained) },
+		"Close":  func(r *rig) { r.close() },
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t, Config{Transport: Auto, Loops: 1})
+			l := r.g.Loops()[0]
+			spoken := r.silent(l)
+			r.shutOut(l)
+			io.WriteString(spoken, "GET / HTTP/1.1\r\n")
+			r.held(l, 1)
+			accepted, err := net.Dial("tcp", r.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer accepted.Close()
+			r.eventually("it is accepted", func() (is bool) {
+				r.onLoop(l, func() {
+					l.deaf = nil
+					l.accept()
+					is = len(l.arrived) == 1
+				})
+				return is
+			})
+			end(r)
+			accepted.SetDeadline(time.Now().Add(patience))
+			for _, c := range []net.Conn{spoken, accepted} {
+				if n, err := c.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("read %d bytes, %v, want the end", n, err)
+				}
+			}
+			if r.g.Held() != 0 {
+				t.Errorf("%d connections are held", r.g.Held())
+			}
 		})
 	}
 }

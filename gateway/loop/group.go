@@ -306,13 +306,14 @@ func (g *Group) EndAll(o Outcome) {
 	for _, l := range g.loops {
 		l.Call(func() {
 			l.ending, l.endAs = true, o
+			l.turnAway()
 			l.flush()
 			for _, s := range l.sockets {
 				switch {
 				case s == nil:
 				case s.state == open:
 					s.End(o)
-				case s.state == handshaking:
+				case s.state < open:
 					s.drop(o)
 				}
 			}
@@ -328,6 +329,7 @@ func (g *Group) Close() {
 
 // stop drops what is still there and ends the loop.
 func (l *Loop) stop() {
+	l.turnAway()
 	for _, s := range l.sockets {
 		if s != nil {
 			s.drop(Drained)

@@ -76,8 +76,11 @@ type Loop struct {
 	ending    bool          // EndAll was called: who comes now is ended too
 	endAs     Outcome       // with this
 	listening []int32       // descriptors of the listeners
-	deaf      []int32       // listeners that are not watched: until the next second, or for less
-	doorTime  time.Duration // spent on accepting and handshakes, since it was last looked at
+	deaf      []int32       // listeners that are not watched: until the next second, or the door opens
+	arrived   []int32       // descriptors that were accepted and wait before the door
+	spoken    []Ref         // sockets that wait there and have spoken, or have gone since
+	doorShut  bool          // nobody is let in
+	doorTime  time.Duration // spent on letting in and handshakes, since it was last looked at
 }
 
 func newLoop(g *Group, index int, p poller, s sender) *Loop {
@@ -117,6 +120,8 @@ func (l *Loop) run() {
 	for !l.stopped {
 		n := 0
 		switch {
+		case l.mayLetIn():
+			n = l.poller.poll(l.events)
 		case l.resting():
 			n = l.poller.waitUntil(l.events, l.restUntil)
 		case l.inbox.empty():
@@ -132,6 +137,7 @@ func (l *Loop) run() {
 				began = l.endTick(began)
 			}
 		}
+		l.letIn()
 		l.shutDoor()
 		for !l.inbox.empty() {
 			l.work()
@@ -352,17 +358,20 @@ func (s *Socket) block() {
 func (l *Loop) handle(e event) {
 	s := l.byRef(e.ref)
 	switch {
-	case e.listener || s != nil && s.state == handshaking:
+	case e.listener:
+		l.accept()
+		return
+	case s == nil:
+		return // of a socket that is gone
+	case s.state == handshaking:
+		if l.doorShut {
+			l.hold(s)
+			return
+		}
 		if l.doorTime >= doorSlice {
 			return // the poller reports it again
 		}
-		if e.listener {
-			l.accept()
-			return
-		}
 		defer l.atDoor(time.Now())
-	case s == nil:
-		return // of a socket that is gone
 	}
 	if e.readable {
 		l.readable(s)

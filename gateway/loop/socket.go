@@ -37,6 +37,7 @@ type state uint8
 
 const (
 	handshaking state = iota // reading the header block
+	waiting                  // before the door, to be read
 	open
 	closing // close frame or final answer queued or sent; waiting for the peer's end
 	dead
@@ -61,7 +62,7 @@ type Socket struct {
 	fd         int32
 	slot, gen  uint32
 	lastRead   uint32 // loop clock, seconds
-	expires    uint32 // loop clock, seconds, of the token or of a closing handshake; 0: never
+	expires    uint32 // loop clock, seconds, of the token or of a handshake, opening or closing; 0: never
 	state      state
 	blocked    bool // the last send was short: waiting to be writable
 	outListed  bool // in loop.outs

@@ -48,7 +48,7 @@ func (l *Loop) tick(clock uint32) {
 	l.hearAgain()
 }
 
-// lookAt ends a socket whose time is over.
+// lookAt ends a socket whose time is over; one that waits is looked at when it has its turn.
 func (l *Loop) lookAt(s *Socket, second uint32) {
 	switch s.state {
 	case handshaking:

@@ -72,8 +72,8 @@ func storm() group {
 	return group{
 		name: "Storm",
 		about: "200 sockets in 20 rooms, 4,000 deliveries/s; then 10,000 sockets more connect at once. " +
-			"Latency before and while they are let in. The generator opens them on a thread of its own, on the same cores; " +
-			"the thread that measures goes before it (nice −10, where that is permitted).",
+			"Latency before and while they are let in. They stand for other machines: the generator opens them on a thread of its own, which has " +
+			"only what nobody else wants of the same cores (SCHED_IDLE); the thread that measures goes first (nice −10, where that is permitted).",
 		loads: each(at, flags, baseline, fanfare),
 		lines: lines,
 	}

@@ -104,6 +104,9 @@ func (l *loop) work() error {
 	if l.r.Storm > 0 {
 		l.hurry()
 	}
+	if l.r.elsewhere {
+		l.stepBack()
+	}
 	for {
 		l.now = l.r.clock()
 		if p := phase(l.r.phase.Load()); p != l.phase {

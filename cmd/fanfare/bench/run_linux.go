@@ -34,19 +34,20 @@ var errNoSocket = errors.New("no socket is open")
 type run struct {
 	// Static after construction.
 	Config
-	start    time.Time // zero of the run's clock
-	id       uint32    // tells this run's messages from another's
-	targets  []target
-	rooms    []string
-	pubRooms []string // to publish to
-	tokens   []string // a socket: who it says it is; nil: all the same
-	pattern  []byte   // data without numbers
-	perRoom  int      // publishers in the room that has most
-	pubRoom  []int32  // a publisher: its room
-	pubPlace []int32  // a publisher: its place among the room's
-	ring     int      // messages of one publisher that may be in flight, a power of two
-	loops    []*loop
-	progress io.Writer
+	start     time.Time // zero of the run's clock
+	id        uint32    // tells this run's messages from another's
+	targets   []target
+	rooms     []string
+	pubRooms  []string // to publish to
+	tokens    []string // a socket: who it says it is; nil: all the same
+	pattern   []byte   // data without numbers
+	perRoom   int      // publishers in the room that has most
+	pubRoom   []int32  // a publisher: its room
+	pubPlace  []int32  // a publisher: its place among the room's
+	ring      int      // messages of one publisher that may be in flight, a power of two
+	loops     []*loop
+	progress  io.Writer
+	elsewhere bool // its sockets stand for other machines, see stepBack
 
 	phase      atomic.Int32
 	published  []atomic.Uint32 // a publisher: its last sequence number; stored by its loop

@@ -16,6 +16,7 @@ func (r *run) storm(ctx context.Context, rep *Report) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.elsewhere = true
 	s.begin()
 	r.enter(storming)
 	from, err := r.sample()
@@ -46,4 +47,11 @@ func (r *run) storm(ctx context.Context, rep *Report) (*run, error) {
 func (l *loop) hurry() {
 	runtime.LockOSThread()
 	_ = unix.Setpriority(unix.PRIO_PROCESS, 0, -10)
+}
+
+// stepBack has the loop's thread run only while nobody else wants its core (sched(7), SCHED_IDLE): it stands for
+// other machines, whose CPU is not the server's. The thread ends with the goroutine.
+func (l *loop) stepBack() {
+	runtime.LockOSThread()
+	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_IDLE}, 0)
 }
