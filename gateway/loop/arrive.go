@@ -1,9 +1,6 @@
 package loop
 
-import (
-	"slices"
-	"time"
-)
+import "time"
 
 // Those who arrive get a part of a loop's time. While rooms are busy the door is shut for doorRest times
 // as long as it took to hear and answer some of them, doorSlice or a bit more; before the next it accepts
@@ -18,50 +15,51 @@ const (
 
 // listen begins to accept from a listening descriptor.
 func (l *Loop) listen(fd int32) {
+	l.ignore()
 	l.listening = append(l.listening, fd)
-	l.watch(fd)
+	l.heed()
 }
 
-// watch has the poller report a listener's connections; if it cannot, the next second tries again.
-func (l *Loop) watch(fd int32) {
-	if err := l.poller.listen(fd); err != nil {
-		l.log.Error("listening", "error", err)
-		l.deaf = append(l.deaf, fd)
+// ignore leaves the listeners' connections in the kernel's backlog.
+func (l *Loop) ignore() {
+	for _, fd := range l.listening {
+		l.poller.ignore(fd)
 	}
 }
 
-// ignore leaves a listener's connections in the kernel's backlog until hearAgain.
-func (l *Loop) ignore(fd int32) {
-	l.poller.ignore(fd)
-	l.deaf = append(l.deaf, fd)
+// heed has the poller report the listeners, which are not watched now, unless nobody is to be accepted.
+func (l *Loop) heed() {
+	for _, fd := range l.listening {
+		if l.doorShut || l.failed {
+			return
+		}
+		if err := l.poller.listen(fd); err != nil {
+			l.fail("listening", err)
+		}
+	}
 }
 
-func (l *Loop) hearAgain() {
-	if l.doorShut {
-		return
-	}
-	deaf := l.deaf
-	l.deaf = nil
-	for _, fd := range deaf {
-		l.watch(fd)
-	}
+// fail has nobody accepted until the next second.
+func (l *Loop) fail(what string, err error) {
+	l.log.Warn(what, "error", err)
+	l.failed = true
+	l.ignore()
 }
 
 // accept takes what waits on the listeners, a bounded number at a time: the rooms go on.
 func (l *Loop) accept() {
+	if l.doorShut || l.failed {
+		return // reported before that
+	}
 	for _, fd := range l.listening {
-		if slices.Contains(l.deaf, fd) {
-			continue
-		}
 		for range maxAccept {
 			conn, again, err := acceptFD(fd)
 			if again {
 				break
 			}
-			if err != nil { // out of descriptors or memory: the backlog waits for the next second
-				l.log.Warn("accepting", "error", err)
-				l.ignore(fd)
-				break
+			if err != nil { // out of descriptors or memory
+				l.fail("accepting", err)
+				return
 			}
 			if l.group.crowded() {
 				l.group.door.Refuse(Crowded)
@@ -145,15 +143,11 @@ func (l *Loop) shutDoor() {
 		return
 	}
 	l.doorShut = true
-	for _, fd := range l.listening {
-		if !slices.Contains(l.deaf, fd) {
-			l.ignore(fd)
-		}
-	}
+	l.ignore()
 	time.AfterFunc(spent*doorRest, func() { l.Call(l.openDoor) })
 }
 
 func (l *Loop) openDoor() {
 	l.doorShut = false
-	l.hearAgain()
+	l.heed()
 }

@@ -7,6 +7,9 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/gobwas/ws"
+	"golang.org/x/sys/unix"
 )
 
 func TestTheDoorIsShutForAWhileWhenRoomsAreBusy(t *testing.T) {
@@ -18,7 +21,7 @@ func TestTheDoorIsShutForAWhileWhenRoomsAreBusy(t *testing.T) {
 				r.onLoop(l, func() {
 					l.sentAt, l.doorTime = sent, spent
 					l.shutDoor()
-					is = l.doorShut && len(l.deaf) == 1
+					is = l.doorShut
 				})
 				return is
 			}
@@ -120,13 +123,17 @@ func (r *rig) silent(l *Loop) net.Conn {
 	return conn
 }
 
-// held waits until so many wait before a shut door who have spoken.
-func (r *rig) held(l *Loop, n int) {
+// heldBack opens a connection that speaks only when the door is shut, and waits until it is held.
+func (r *rig) heldBack(l *Loop, says string) net.Conn {
 	r.t.Helper()
-	r.eventually("they wait before the door", func() (is bool) {
-		r.onLoop(l, func() { is = len(l.spoken) == n })
+	conn := r.silent(l)
+	r.shutOut(l)
+	io.WriteString(conn, says)
+	r.eventually("it waits before the door", func() (is bool) {
+		r.onLoop(l, func() { is = len(l.spoken) == 1 })
 		return is
 	})
+	return conn
 }
 
 func TestWhoSpeaksWhileTheDoorIsShutIsHeardLater(t *testing.T) {
@@ -134,10 +141,7 @@ func TestWhoSpeaksWhileTheDoorIsShutIsHeardLater(t *testing.T) {
 		t.Run(string(tr), func(t *testing.T) {
 			r := newRig(t, Config{Transport: tr, Loops: 1})
 			l := r.g.Loops()[0]
-			conn := r.silent(l)
-			r.shutOut(l)
-			io.WriteString(conn, "GET /http HTTP/1.1\r\n\r\n")
-			r.held(l, 1)
+			r.heldBack(l, "GET /http HTTP/1.1\r\n\r\n")
 			r.tick(10) // beyond the time for a handshake, which the client kept
 			events := -1
 			r.onLoop(l, func() { events = l.poller.poll(l.events) })
@@ -155,10 +159,7 @@ func TestWhoSpeaksWhileTheDoorIsShutIsHeardLater(t *testing.T) {
 func TestWhoWaitedBeforeTheDoorWithHalfAHandshakeIsRefused(t *testing.T) {
 	r := newRig(t, Config{Transport: Auto, Loops: 1})
 	l := r.g.Loops()[0]
-	late := r.silent(l)
-	r.shutOut(l)
-	io.WriteString(late, "GET / HTTP/1.1\r\n")
-	r.held(l, 1)
+	late := r.heldBack(l, "GET / HTTP/1.1\r\n")
 	r.tick(10)
 	r.onLoop(l, l.openDoor)
 	if b, err := io.ReadAll(late); err != nil || string(b) != "refused 2" {
@@ -167,10 +168,7 @@ func TestWhoWaitedBeforeTheDoorWithHalfAHandshakeIsRefused(t *testing.T) {
 	late.Close()
 	r.eventually("it is gone", func() bool { return r.g.Held() == 0 })
 
-	inTime := r.silent(l)
-	r.shutOut(l)
-	io.WriteString(inTime, "GET /http HTTP/1.1\r\n")
-	r.held(l, 1)
+	inTime := r.heldBack(l, "GET /http HTTP/1.1\r\n")
 	r.onLoop(l, l.openDoor)
 	io.WriteString(inTime, "\r\n")
 	(<-r.passed).Close()
@@ -184,10 +182,7 @@ func TestWhoWaitsBeforeTheDoorIsDroppedInTheEnd(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			r := newRig(t, Config{Transport: Auto, Loops: 1})
 			l := r.g.Loops()[0]
-			spoken := r.silent(l)
-			r.shutOut(l)
-			io.WriteString(spoken, "GET / HTTP/1.1\r\n")
-			r.held(l, 1)
+			spoken := r.heldBack(l, "GET / HTTP/1.1\r\n")
 			accepted, err := net.Dial("tcp", r.addr)
 			if err != nil {
 				t.Fatal(err)
@@ -195,8 +190,9 @@ func TestWhoWaitsBeforeTheDoorIsDroppedInTheEnd(t *testing.T) {
 			defer accepted.Close()
 			r.eventually("it is accepted", func() (is bool) {
 				r.onLoop(l, func() {
-					l.deaf = nil
+					l.doorShut = false
 					l.accept()
+					l.doorShut = true
 					is = len(l.arrived) == 1
 				})
 				return is
@@ -213,4 +209,64 @@ func TestWhoWaitsBeforeTheDoorIsDroppedInTheEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAListenerThatFailedIsHeardAgain(t *testing.T) {
+	r := newRig(t, Config{Transport: Auto, Loops: 1})
+	l := r.g.Loops()[0]
+	r.onLoop(l, func() { // as when descriptors are short
+		l.fail("accepting", unix.EMFILE)
+	})
+	conn, err := net.Dial("tcp", r.addr) // into the backlog
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r.onLoop(l, func() {
+		if l.accept(); r.g.Held() != 0 {
+			t.Error("it was accepted")
+		}
+	})
+	r.tick(1)
+	c := r.upgrade(conn, "")
+	c.send(ws.OpText, "x")
+	c.want("ack x")
+
+	r.onLoop(l, func() { l.fail("accepting", unix.EMFILE) })
+	r.g.StopAccepting()
+	r.tick(1)
+	r.onLoop(l, func() {
+		if l.failed || len(l.listening) != 0 { // the descriptor is closed, and may be another's by now
+			t.Error("a closed listener is heard again")
+		}
+	})
+}
+
+func TestAListenerIsHeededWhenTheDoorIsOpenAndNothingFailed(t *testing.T) {
+	r := newRig(t, Config{Transport: Auto, Loops: 1})
+	l := r.g.Loops()[0]
+	r.shutOut(l)
+	conn, err := net.Dial("tcp", r.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	unheeded := func(what string) {
+		t.Helper()
+		r.onLoop(l, func() {
+			if l.poller.poll(l.events) != 0 {
+				t.Errorf("the listener is watched %s", what)
+			}
+		})
+	}
+	r.onLoop(l, func() { l.fail("accepting", unix.EMFILE) })
+	r.tick(1)
+	unheeded("though the door is shut")
+	r.onLoop(l, func() {
+		l.fail("accepting", unix.EMFILE)
+		l.openDoor()
+	})
+	unheeded("in the second in which it failed")
+	r.tick(1)
+	r.upgrade(conn, "")
 }

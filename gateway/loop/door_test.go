@@ -75,37 +75,3 @@ func TestACrowdIsTurnedAway(t *testing.T) {
 		c.want("ack x")
 	})
 }
-
-func TestAListenerThatFailedIsHeardAgain(t *testing.T) {
-	r := newRig(t, Config{Transport: Auto, Loops: 1})
-	if r.g.Transport() == Goroutine {
-		t.Skip("the loops have no listeners here")
-	}
-	l := r.g.Loops()[0]
-	r.onLoop(l, func() { // as when descriptors are short
-		l.poller.ignore(l.listening[0])
-		l.deaf = append(l.deaf, l.listening[0])
-	})
-	conn, err := net.Dial("tcp", r.addr) // into the backlog
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	r.onLoop(l, func() {
-		if l.accept(); r.g.Held() != 0 {
-			t.Error("it was accepted")
-		}
-	})
-	r.tick(1)
-	c := r.upgrade(conn, "")
-	c.send(ws.OpText, "x")
-	c.want("ack x")
-
-	r.onLoop(l, func() { l.deaf = append(l.deaf, l.listening[0]) })
-	r.g.StopAccepting()
-	r.onLoop(l, func() {
-		if len(l.deaf) != 0 { // the descriptor is closed, and may be another's by now
-			t.Error("a closed listener is to be heard again")
-		}
-	})
-}

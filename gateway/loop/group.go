@@ -286,10 +286,8 @@ func (g *Group) StopAccepting() {
 		wg.Add(1)
 		l.Call(func() {
 			defer wg.Done()
-			for _, fd := range l.listening {
-				l.poller.ignore(fd)
-			}
-			l.listening, l.deaf = nil, nil
+			l.ignore()
+			l.listening = nil
 		})
 	}
 	wg.Wait()

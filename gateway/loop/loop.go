@@ -76,7 +76,7 @@ type Loop struct {
 	ending    bool          // EndAll was called: who comes now is ended too
 	endAs     Outcome       // with this
 	listening []int32       // descriptors of the listeners
-	deaf      []int32       // listeners that are not watched: until the next second, or the door opens
+	failed    bool          // accepting, in this second
 	arrived   []int32       // descriptors that were accepted and wait before the door
 	spoken    []Ref         // sockets that wait there and have spoken, or have gone since
 	doorShut  bool          // nobody is let in

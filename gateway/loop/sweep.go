@@ -45,7 +45,10 @@ func (l *Loop) tick(clock uint32) {
 		delete(l.due, second)
 	}
 	l.sweep(len(l.sockets)/l.cfg.sweepSeconds() + 1)
-	l.hearAgain()
+	if l.failed {
+		l.failed = false
+		l.heed()
+	}
 }
 
 // lookAt ends a socket whose time is over; one that waits is looked at when it has its turn.
