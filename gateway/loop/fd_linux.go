@@ -50,6 +50,26 @@ func readFD(fd int32, p []byte) (n int, again bool) {
 	}
 }
 
+// growTable makes room for n descriptors in the process's table, up to maxTable. A table that grows while threads share it
+// has the one that opens a descriptor wait until the kernel has freed the old (synchronize_rcu, some 10 ms), which would be a
+// loop, at each power of two.
+func growTable(n int) {
+	const maxTable = 1 << 17 // 8 bytes each, of the kernel's
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return
+	}
+	n = int(min(uint64(n), limit.Cur, maxTable))
+	fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		return
+	}
+	if high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, n-1); err == nil {
+		closeFD(int32(high))
+	}
+	closeFD(int32(fd))
+}
+
 func shutdownFD(fd int32) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) }
 
 func closeFD(fd int32) { _ = unix.Close(int(fd)) }

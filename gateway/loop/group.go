@@ -140,6 +140,9 @@ func New(cfg Config, door Door) (*Group, error) {
 	if cfg.Loops < 1 || cfg.Loops > 255 {
 		return nil, fmt.Errorf("%d loops: want 1 to 255", cfg.Loops)
 	}
+	if g.epoll {
+		growTable(cfg.MaxSockets + Reserve)
+	}
 	for i := range cfg.Loops {
 		p, s, err := g.parts()
 		if err != nil {
