@@ -33,8 +33,9 @@ const (
 	quiet = 256 << 10
 	// waste is what is worth a garbage collection, in bytes; a twentieth of the heap besides.
 	waste = 512 << 10
-	// young is how much garbage may come together whatever the live heap, in bytes.
-	young = 64 << 20
+	// young is how much garbage may come together whatever the live heap, in bytes. The runtime keeps tables for the largest heap
+	// there was, for ever.
+	young = 16 << 20
 )
 
 // newTrimmer gives back what starting took.

@@ -6,7 +6,7 @@ import (
 )
 
 func TestTheCollectorsPace(t *testing.T) {
-	for live, want := range map[uint64]int{0: 1600, 1 << 20: 1600, 8 << 20: 800, 20 << 20: 300, 64 << 20: 100, 1 << 30: 100} {
+	for live, want := range map[uint64]int{0: 1600, 1 << 20: 1600, 2 << 20: 800, 5 << 20: 300, 16 << 20: 100, 1 << 30: 100} {
 		if got := pace(live); got != want {
 			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
 		}
